@@ -1,0 +1,116 @@
+"""One shape for everything that takes longer than a blink: a function of a request and a `JobContext`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class JobCancelled(Exception):
+    """The user asked the job to stop; raised by `JobContext.step`."""
+
+
+class CancelToken:
+    """A flag that one thread sets and another one looks at."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next step."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the job to stop."""
+        return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is.
+
+    Parameters
+    ----------
+    stage
+        What is being done, in words for the user ("Searching").
+    done, total
+        Finished and planned units of this stage; ``total`` 0 means unknown.
+    remaining_s
+        Seconds that the stage will still take, from its own pace; None when unknown.
+    """
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    remaining_s: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the stage that is done, 0 to 1; None when the total is unknown."""
+        return self.done / self.total if self.total else None
+
+
+def _ignore(_progress: Progress) -> None:
+    return None
+
+
+class JobContext:
+    """What a job may do to the world around it: report progress, and learn that it shall stop.
+
+    Parameters
+    ----------
+    token
+        Set by whoever wants the job to stop.
+    report
+        Called with each `Progress`, in the thread of the job; must be quick.
+    clock
+        Seconds, monotonic; a test gives its own.
+    """
+
+    def __init__(
+        self,
+        token: CancelToken | None = None,
+        report: Callable[[Progress], None] = _ignore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.token = token or CancelToken()
+        self._report = report
+        self._clock = clock
+        self._stage = ""
+        self._began = clock()
+        self._offset = 0
+
+    def step(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Report progress, and stop here when asked to.
+
+        Raises
+        ------
+        JobCancelled
+            When the token is set.
+        """
+        if self.token.cancelled:
+            raise JobCancelled
+        if stage != self._stage:
+            self._stage, self._began, self._offset = stage, self._clock(), done
+        self._report(Progress(stage, done, total, self._remaining(done, total)))
+
+    def track(self, items: Iterable[T], stage: str, total: int) -> Iterator[T]:
+        """Yield the items, with a `step` before each and one after the last."""
+        done = 0
+        for item in items:
+            self.step(stage, done, total)
+            yield item
+            done += 1
+        self.step(stage, done, total)
+
+    def _remaining(self, done: int, total: int) -> float | None:
+        made = done - self._offset
+        if not total or made <= 0:
+            return None
+        return (self._clock() - self._began) / made * (total - done)
