@@ -1,0 +1,103 @@
+"""Detect over many inputs: one folder of results a case; one bad input does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_lesion.core.errors import LesionError
+from napari_lesion.core.findings import Level
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.volume import Modality
+from napari_lesion.io.series import case_name
+from napari_lesion.workflow.detect import DetectParameters, detect_lesions, install_detection, request_for
+from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study, make_folder
+from napari_lesion.workflow.fit import check_fit
+from napari_lesion.workflow.models import BundleInfo
+from napari_lesion.workflow.open_study import OpenRequest, open_study
+
+
+@dataclass(frozen=True)
+class CohortRequest:
+    """What to detect in which inputs.
+
+    Parameters
+    ----------
+    inputs
+        Image files, DICOM files and DICOM folders.
+    out
+        Folder that gets one folder a case.
+    model
+        The bundle to run.
+    parameters, export
+        Choices of the user.
+    modality
+        Modality that the user states for all inputs; None for that of each file.
+    """
+
+    inputs: Sequence[Path]
+    out: Path
+    model: BundleInfo
+    parameters: DetectParameters = field(default_factory=DetectParameters)
+    export: ExportParameters = field(default_factory=ExportParameters)
+    modality: Modality | None = None
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What became of one input: an export with its warnings, or an error."""
+
+    case: str
+    path: Path
+    export: ExportResult | None = None
+    warnings: tuple[str, ...] = ()
+    error: LesionError | None = None
+
+
+def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], JobContext]) -> Iterable[CaseResult]:
+    """Detect in each input and write ``out/<case>/``; yields a result as soon as it is there.
+
+    Parameters
+    ----------
+    request
+        What to do.
+    context_of
+        Gives the `JobContext` of a case, from its name, its position (from 0) and the number of cases.
+
+    Raises
+    ------
+    OutputError
+        When the output folder cannot be made: no case could be written then.
+    """
+    make_folder(request.out)
+    names = unique_names([case_name(path) for path in request.inputs])
+    for position, (path, case) in enumerate(zip(request.inputs, names, strict=True)):
+        ctx = context_of(case, position, len(names))
+        try:
+            yield _run_case(request, path, case, ctx)
+        except LesionError as error:
+            yield CaseResult(case, path, error=error)
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Names of which none comes twice: the second ``ct`` becomes ``ct-2``, the third ``ct-3``."""
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 2
+        while candidate.casefold() in taken:
+            candidate, number = f"{name}-{number}", number + 1
+        taken.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
+
+
+def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) -> CaseResult:
+    study = open_study(OpenRequest(path, modality=request.modality), ctx)
+    fit = check_fit(study.volume, request.model, request.parameters)
+    warnings = [f.message for check in (study.check, fit.check) for f in check.findings if f.level == Level.YELLOW]
+    detection = detect_lesions(request_for(study, request.model, request.parameters), ctx)
+    install_detection(study, detection)
+    exported = export_study(ExportRequest(study, request.out / case, request.export), ctx)
+    return CaseResult(case, path, exported, (*warnings, *detection.notes))

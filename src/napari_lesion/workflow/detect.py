@@ -1,0 +1,204 @@
+"""Detect lesions: probability, marks and measurements in one job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.parameters import Param, check_ranges
+from napari_lesion.core.probability import ProbabilityMap
+from napari_lesion.core.table import LesionTable
+from napari_lesion.core.volume import Volume
+from napari_lesion.inference.engine import predict
+from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.workflow.fit import require_computable
+from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
+from napari_lesion.workflow.models import BundleInfo
+from napari_lesion.workflow.study import Study
+from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_lesions
+
+DEVICES = ("auto", "cpu", "cuda")
+BACKENDS = ("auto", "torch", "openvino")
+
+
+@dataclass(frozen=True)
+class DetectParameters:
+    """What can be chosen for a detection; the form, the command line and run.json are made from it.
+
+    Parameters
+    ----------
+    threshold
+        Probability from which a voxel counts as lesion, 0 to 1; None for that of the model.
+    min_volume_mm3
+        Smaller marks are dropped; None for the model's own limit.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    backend
+        ``auto``, ``torch`` or ``openvino``.
+    overlap
+        Share of a window that overlaps its neighbour, 0 to 0.75; None for that of the model.
+    """
+
+    threshold: Annotated[
+        float | None,
+        Param(
+            "Probability from which a voxel counts as lesion; the model's own when empty",
+            low=0.02,
+            high=1.0,
+            step=0.01,
+        ),
+    ] = None
+    min_volume_mm3: Annotated[
+        float | None,
+        Param(
+            "Smaller marks are dropped; the model's own limit when empty",
+            unit="mm³",
+            low=0.0,
+            high=10000.0,
+            step=5.0,
+            label="Smallest volume",
+        ),
+    ] = None
+    device: Annotated[str, Param("Where the model runs; auto takes a GPU when there is one", choices=DEVICES)] = (
+        "auto"
+    )
+    backend: Annotated[
+        str, Param("Library that runs the model; auto takes the fastest one here", choices=BACKENDS)
+    ] = "auto"
+    overlap: Annotated[
+        float | None,
+        Param(
+            "Share of a window that overlaps its neighbour; the model's own when empty", low=0.0, high=0.75, step=0.05
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    @property
+    def engine(self) -> EngineSettings:
+        """The part that the inference engine needs."""
+        return EngineSettings(device=self.device, backend=self.backend, overlap=self.overlap)
+
+
+@dataclass(frozen=True, eq=False)
+class DetectRequest:
+    """What to detect, as it stood when the job was asked for.
+
+    Parameters
+    ----------
+    volume
+        The image.
+    model
+        The bundle to run.
+    parameters
+        Choices of the user.
+    reader
+        What the reader did before, to be kept; None for nothing.
+    """
+
+    volume: Volume
+    model: BundleInfo
+    parameters: DetectParameters = field(default_factory=DetectParameters)
+    reader: ReaderState | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Everything that one detection found.
+
+    Parameters
+    ----------
+    model
+        The bundle that ran.
+    parameters
+        Choices of the user.
+    probability
+        Lesion probability on the native grid.
+    marks
+        Lesions at the first threshold.
+    table
+        Their measurements.
+    device, backend
+        What the model ran on.
+    windows
+        Number of windows.
+    seconds
+        Wall time of each stage.
+    organ
+        In words, where was searched and why.
+    notes
+        Sentences for the user: a fall-back, voxels that were replaced.
+    """
+
+    model: BundleInfo
+    parameters: DetectParameters
+    probability: ProbabilityMap
+    marks: Marks
+    table: LesionTable
+    device: str
+    backend: str
+    windows: int
+    seconds: Mapping[str, float]
+    organ: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total_seconds(self) -> float:
+        """Wall time of the job, s."""
+        return sum(self.seconds.values())
+
+
+def request_for(study: Study, model: BundleInfo, parameters: DetectParameters | None = None) -> DetectRequest:
+    """Request to detect in a study, around what its reader did."""
+    return DetectRequest(study.volume, model, parameters or DetectParameters(), ReaderState.of(study))
+
+
+def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Detection:
+    """Run the model, mark lesions, and measure them.
+
+    Raises
+    ------
+    LesionError
+        When the model or the study cannot be computed.
+    JobCancelled
+        When the user stops it; nothing has changed then.
+    """
+    ctx = ctx or JobContext()
+    model, parameters = request.model, request.parameters
+    require_computable(request.volume, model, parameters)
+    prediction = predict(request.volume, model, parameters.engine, ctx)
+    began = time.perf_counter()
+    ctx.step("Marking lesions")
+    marks = mark_lesions(
+        prediction.probability,
+        model.default_threshold if parameters.threshold is None else parameters.threshold,
+        model.min_volume_mm3 if parameters.min_volume_mm3 is None else parameters.min_volume_mm3,
+        request.reader,
+    )
+    marked = time.perf_counter()
+    measured = measure_study(StudyMeasureRequest(request.volume, marks.labels, marks.lesions), ctx)
+    seconds = {**prediction.seconds, "marking": marked - began, "measuring": time.perf_counter() - marked}
+    return Detection(
+        model=model,
+        parameters=parameters,
+        probability=prediction.probability,
+        marks=marks,
+        table=measured.table,
+        device=prediction.device,
+        backend=prediction.backend,
+        windows=prediction.windows,
+        seconds=seconds,
+        organ=prediction.organ.reason,
+        notes=tuple(prediction.notes),
+    )
+
+
+def install_detection(study: Study, detection: Detection) -> None:
+    """Put a finished detection into a study, in one step."""
+    study.detection = detection
+    install_marks(study, detection.marks)
+    study.table = detection.table.ordered(study.lesions)

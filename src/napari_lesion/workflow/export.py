@@ -1,0 +1,237 @@
+"""Write what was found: lesions.csv, the mask, and run.json with definitions and provenance."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from napari_lesion import __version__
+from napari_lesion.core.errors import OutputError
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.parameters import Param, check_ranges
+from napari_lesion.core.table import Column
+from napari_lesion.core.volume import LabelMap
+from napari_lesion.io.masks import verify_labels, write_labels
+from napari_lesion.io.records import pseudonymous_uid, write_json
+from napari_lesion.io.tables import write_table
+from napari_lesion.workflow.measure import install_measurement, measure_study, request_for
+from napari_lesion.workflow.study import Study, now_utc
+
+RUN_SCHEMA_VERSION = 1
+MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
+DISCLAIMER = "Research use only. Not a medical device; not for diagnosis."
+RECORDED_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "monai",
+    "openvino",
+    "SimpleITK",
+    "nibabel",
+    "napari",
+    "connected-components-3d",
+)
+
+
+@dataclass(frozen=True)
+class ExportParameters:
+    """What can be chosen for an export."""
+
+    mask_format: Annotated[str, Param("File format of the mask", choices=MASK_FORMATS)] = ".nii.gz"
+    pseudonymise: Annotated[bool, Param("Replace the series UID by a keyed hash, and leave paths out")] = False
+    save_probability: Annotated[bool, Param("Write the lesion probability beside the mask")] = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True, eq=False)
+class ExportRequest:
+    """What to export and where to.
+
+    Parameters
+    ----------
+    study
+        The study; it must not be edited while the job runs.
+    folder
+        Made when it is missing.
+    parameters
+        Choices of the user.
+    """
+
+    study: Study
+    folder: Path
+    parameters: ExportParameters = ExportParameters()
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written.
+
+    Parameters
+    ----------
+    folder, files
+        Where, and the files.
+    lesions, checked
+        Number of lesions, and of those whose centroid was found again in the written mask.
+    revision
+        Revision of the study that the files hold.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    lesions: int
+    checked: int
+    revision: int
+
+    @property
+    def sentence(self) -> str:
+        """One line for the dock."""
+        if not self.lesions:
+            return "Exported: no lesions; an empty table and mask were written"
+        return f"Exported and checked: {self.checked} of {self.lesions} lesions on their place"
+
+
+def export_study(request: ExportRequest, ctx: JobContext | None = None) -> ExportResult:
+    """Write lesions.csv, mask and run.json of one study; each file atomically, the mask read back and compared.
+
+    Raises
+    ------
+    OutputError
+        When a file cannot be written, or the mask read back puts a lesion elsewhere; nothing wrong is kept.
+    """
+    ctx = ctx or JobContext()
+    study, parameters = request.study, request.parameters
+    make_folder(request.folder)
+    ctx.step("Measuring")
+    install_measurement(study, measure_study(request_for(study)))
+    ctx.step("Writing the mask")
+    mask = request.folder / f"mask{parameters.mask_format}"
+    labels = _smallest(study.labels)
+    write_labels(mask, labels, study.volume.source)
+    ctx.step("Reading the mask back")
+    checked = verify_labels(mask, labels)
+    ctx.step("Writing the table")
+    table = request.folder / "lesions.csv"
+    write_table(table, study.table)
+    files = [table, mask]
+    if parameters.save_probability and study.detection is not None:
+        files.append(_write_probability(request))
+    run = request.folder / "run.json"
+    write_json(run, run_record(study, parameters, files))
+    files.append(run)
+    study.exported_revision = study.revision
+    return ExportResult(request.folder, tuple(files), len(study.lesions), checked, study.revision)
+
+
+def run_record(study: Study, parameters: ExportParameters, files: list[Path]) -> dict[str, Any]:
+    """Provenance of an export: input, model, parameters, versions, edits, and the definition of each column."""
+    return {
+        "schema_version": RUN_SCHEMA_VERSION,
+        "product": "napari-lesion",
+        "version": __version__,
+        "disclaimer": DISCLAIMER,
+        "created": now_utc(),
+        "input": _input(study, pseudonymise=parameters.pseudonymise),
+        "detection": _detection(study),
+        "lesions": {
+            "count": len(study.lesions),
+            "edited": study.edited_labels,
+            "reviewed": {str(label): str(lesion.review) for label, lesion in study.lesions.items() if lesion.review},
+        },
+        "edits": [record.as_dict() for record in study.log],
+        "files": [path.name for path in files],
+        "columns": [_column(column) for column in study.table.columns],
+        "versions": _versions(),
+    }
+
+
+def _input(study: Study, *, pseudonymise: bool) -> dict[str, Any]:
+    source = study.volume.source
+    record: dict[str, Any] = {
+        "case": source.case,
+        "modality": str(study.volume.modality),
+        "modality_stated": source.modality_stated,
+        "series_uid": source.series_uid,
+        "series_date": source.series_date,
+        "description": source.description,
+        "path": str(source.path) if source.path else "",
+        "grid": study.volume.grid.as_dict(),
+        "check": study.check.as_dict(),
+        "notes": list(source.notes),
+    }
+    if pseudonymise:
+        record["series_uid"] = pseudonymous_uid(source.series_uid) if source.series_uid else ""
+        record["path"] = record["description"] = record["series_date"] = ""
+        record["case"] = "pseudonymised"
+    return record
+
+
+def _detection(study: Study) -> dict[str, Any] | None:
+    found = study.detection
+    if found is None:
+        return None
+    return {
+        "model": {"name": found.model.name, "version": found.model.version, "sha256": found.model.sha256},
+        "parameters": asdict(found.parameters),
+        "threshold": study.threshold,
+        "min_volume_mm3": study.min_volume_mm3,
+        "device": found.device,
+        "backend": found.backend,
+        "windows": found.windows,
+        "organ": found.organ,
+        "notes": list(found.notes),
+        "seconds": {stage: round(seconds, 3) for stage, seconds in found.seconds.items()},
+    }
+
+
+def _column(column: Column) -> dict[str, str]:
+    return {
+        "name": column.name,
+        "unit": column.unit,
+        "ucum": column.ucum,
+        "definition": column.definition,
+        "reference": column.reference,
+        "code": column.code,
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in RECORDED_LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _smallest(labels: LabelMap) -> LabelMap:
+    """Labels in the smallest unsigned type that holds them."""
+    highest = int(labels.array.max(initial=0))
+    dtype = np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.uint32
+    return LabelMap(labels.array.astype(dtype), labels.grid)
+
+
+def _write_probability(request: ExportRequest) -> Path:
+    """Write the stored probability, uint8 0 to 250 = 0 to 1, on the grid of the image."""
+    study = request.study
+    assert study.detection is not None
+    path = request.folder / f"probability{request.parameters.mask_format}"
+    write_labels(path, LabelMap(study.detection.probability.dense(), study.volume.grid), study.volume.source)
+    return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, with those above it; `OutputError` when that is not allowed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {folder} cannot be made", error.strerror or str(error), "Choose another folder"
+        ) from error

@@ -1,0 +1,78 @@
+"""Measure the lesions of a study: all of them, or only those that somebody touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from napari_lesion.core.display import Box
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.lesion import Lesion
+from napari_lesion.core.table import LesionTable
+from napari_lesion.core.volume import LabelMap, Volume
+from napari_lesion.measure.engine import MeasureRequest, measure_lesions
+from napari_lesion.measure.registry import CORE
+from napari_lesion.workflow.study import Study
+
+__all__ = ["CORE", "StudyMeasureRequest", "StudyMeasurement", "install_measurement", "measure_study", "request_for"]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyMeasureRequest:
+    """What to measure, as it stood when the job was asked for.
+
+    Parameters
+    ----------
+    volume, labels
+        Image and labels. The labels may go on being painted while the job runs; ``revision`` tells the caller then
+        that the result is already out of date and another job follows.
+    lesions
+        Lesions by label.
+    only
+        Labels to measure; None for all.
+    boxes
+        Native box of each label where it is known; saves a pass over the volume.
+    revision
+        Revision of the study.
+    """
+
+    volume: Volume
+    labels: LabelMap
+    lesions: Mapping[int, Lesion]
+    only: frozenset[int] | None = None
+    boxes: Mapping[int, Box] | None = None
+    revision: int = 0
+    features: tuple[str, ...] = field(default=(CORE,))
+
+
+@dataclass(frozen=True)
+class StudyMeasurement:
+    """Rows of the labels that were asked for, and the revision that they belong to."""
+
+    table: LesionTable
+    asked: frozenset[int] | None
+    revision: int
+
+
+def request_for(
+    study: Study, only: frozenset[int] | None = None, boxes: Mapping[int, Box] | None = None
+) -> StudyMeasureRequest:
+    """Request to measure a study, or some of its labels."""
+    return StudyMeasureRequest(study.volume, study.labels, dict(study.lesions), only, boxes, study.revision)
+
+
+def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -> StudyMeasurement:
+    """Measure; labels that are empty by now have no row."""
+    table = measure_lesions(
+        request.volume,
+        request.labels,
+        MeasureRequest(request.lesions, request.features, request.only, request.boxes),
+        ctx,
+    )
+    return StudyMeasurement(table, request.only, request.revision)
+
+
+def install_measurement(study: Study, measurement: StudyMeasurement) -> None:
+    """Put measured rows into the study's table, in the order of its lesions; rows of labels that are gone leave it."""
+    table = study.table.updated(measurement.table) if measurement.asked is not None else measurement.table
+    study.table = table.ordered(study.lesions)
