@@ -1,4 +1,4 @@
-"""Does this study suit this model, and what will it cost on this machine?"""
+"""Whether a study suits a model, and what the detection will cost on this machine."""
 
 from __future__ import annotations
 

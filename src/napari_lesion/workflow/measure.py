@@ -73,6 +73,6 @@ def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -
 
 
 def install_measurement(study: Study, measurement: StudyMeasurement) -> None:
-    """Put measured rows into the study's table, in the order of its lesions; rows of labels that are gone leave it."""
+    """Put measured rows into the study's table, in the order of its lesions; rows of lost labels go."""
     table = study.table.updated(measurement.table) if measurement.asked is not None else measurement.table
     study.table = table.ordered(study.lesions)
