@@ -1,0 +1,58 @@
+"""Jobs report their progress and stop when asked to."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_lesion.core.jobs import CancelToken, JobCancelled, JobContext, Progress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_remaining_time_follows_the_pace_of_the_stage() -> None:
+    clock, seen = Clock(), list[Progress]()
+    ctx = JobContext(report=seen.append, clock=clock)
+    ctx.step("Reading", 0, 4)
+    clock.now = 100.0
+    ctx.step("Searching", 0, 10)
+    clock.now = 106.0
+    ctx.step("Searching", 3, 10)
+    assert seen[0].remaining_s is None
+    assert seen[1].remaining_s is None
+    assert seen[2].remaining_s == pytest.approx(14.0)
+    assert seen[2].fraction == pytest.approx(0.3)
+
+
+def test_a_stage_that_starts_in_the_middle_counts_from_there() -> None:
+    clock, seen = Clock(), list[Progress]()
+    ctx = JobContext(report=seen.append, clock=clock)
+    ctx.step("Searching", 5, 10)
+    clock.now = 2.0
+    ctx.step("Searching", 6, 10)
+    assert seen[-1].remaining_s == pytest.approx(8.0)
+
+
+def test_cancel_stops_at_the_next_step() -> None:
+    token = CancelToken()
+    ctx = JobContext(token)
+    ctx.step("Reading")
+    token.cancel()
+    with pytest.raises(JobCancelled):
+        ctx.step("Reading")
+
+
+def test_track_steps_before_each_item_and_after_the_last() -> None:
+    seen: list[Progress] = []
+    ctx = JobContext(report=seen.append)
+    assert list(ctx.track("abc", "Writing", 3)) == ["a", "b", "c"]
+    assert [p.done for p in seen] == [0, 1, 2, 3]
+
+
+def test_an_unknown_total_has_no_fraction() -> None:
+    assert Progress("Reading").fraction is None
