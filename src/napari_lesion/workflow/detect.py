@@ -179,8 +179,9 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
         model.min_volume_mm3 if parameters.min_volume_mm3 is None else parameters.min_volume_mm3,
         request.reader,
     )
+    labels = marks.on(request.volume.grid, request.reader)
     marked = time.perf_counter()
-    measured = measure_study(StudyMeasureRequest(request.volume, marks.labels, marks.lesions), ctx)
+    measured = measure_study(StudyMeasureRequest(request.volume, labels, marks.lesions), ctx)
     seconds = {**prediction.seconds, "marking": marked - began, "measuring": time.perf_counter() - marked}
     return Detection(
         model=model,

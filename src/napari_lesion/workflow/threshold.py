@@ -2,7 +2,7 @@
 
 What the reader decided stays: lesions that were drawn, edited or reviewed keep their voxels and numbers, and a
 lesion that was deleted is not marked again. Only untouched marks of the model follow the threshold. A mark that
-overlaps one of the former threshold keeps its number.
+overlaps one of the former threshold keeps its number. All work is done in the box where a probability is stored.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import find_objects
 
+from napari_lesion.core.display import Box
+from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Lesion, Review, Status
-from napari_lesion.core.probability import ProbabilityMap, threshold_byte
+from napari_lesion.core.probability import SCALE, ProbabilityMap
 from napari_lesion.core.volume import LabelMap
 from napari_lesion.inference.candidates import find_candidates
 from napari_lesion.workflow.study import EditRecord, Index, Study
@@ -29,13 +32,15 @@ class ReaderState:
     Parameters
     ----------
     labels, model_labels
-        Present labels, and those of the model.
+        Present labels, and those of the model. The arrays are shared with the study, not copied.
     lesions
         Present lesions by label.
     dismissed
         Peaks of deleted lesions, see `Study`.
     next_label
         First number that is free.
+    box
+        Native box outside of which the model has no marks now; None for no marks at all.
     """
 
     labels: LabelMap
@@ -43,12 +48,19 @@ class ReaderState:
     lesions: Mapping[int, Lesion]
     dismissed: tuple[Index, ...]
     next_label: int
+    box: Box | None = None
 
     @classmethod
     def of(cls, study: Study) -> ReaderState:
-        """State of a study. The arrays are shared: do not edit while a job that holds it runs."""
-        dismissed = (*study.dismissed, *_deleted_peaks(study))
-        return cls(study.labels, study.model_labels, dict(study.lesions), dismissed, study.next_label)
+        """State of a study."""
+        return cls(
+            labels=study.labels,
+            model_labels=study.model_labels,
+            lesions=dict(study.lesions),
+            dismissed=(*study.dismissed, *_deleted_peaks(study)),
+            next_label=study.next_label,
+            box=study.detection.probability.bounds() if study.detection else None,
+        )
 
     @property
     def kept(self) -> dict[int, Lesion]:
@@ -68,8 +80,10 @@ class Marks:
     ----------
     threshold, min_volume_mm3
         Operating point.
+    box
+        Native box that the arrays fill; nothing changes outside of it. None when there is nothing to change.
     labels, model_labels
-        New labels and new model labels on the native grid.
+        New labels and new model labels inside the box.
     lesions
         All lesions, those of the reader first, then by probability.
     gained, lost
@@ -80,12 +94,20 @@ class Marks:
 
     threshold: float
     min_volume_mm3: float
-    labels: LabelMap
-    model_labels: LabelMap
+    box: Box | None
+    labels: LabelArray
+    model_labels: LabelArray
     lesions: dict[int, Lesion]
     gained: tuple[int, ...] = ()
     lost: tuple[int, ...] = ()
     dismissed: tuple[Index, ...] = ()
+
+    def on(self, grid: Grid, reader: ReaderState | None = None) -> LabelMap:
+        """A label map of its own on the whole grid: the reader's labels with the box put in."""
+        whole = reader.labels.copy() if reader else LabelMap.empty(grid)
+        if self.box is not None:
+            whole.array[self.box] = self.labels
+        return whole
 
 
 def mark_lesions(
@@ -93,31 +115,44 @@ def mark_lesions(
 ) -> Marks:
     """Mark lesions at a threshold, around what the reader did."""
     candidates, found = find_candidates(probability, threshold, min_volume_mm3)
-    if reader is None or not (reader.lesions or reader.dismissed):
-        return Marks(threshold, min_volume_mm3, candidates.copy(), candidates, found, gained=tuple(found))
-    return _merge(candidates, found, reader, Marks(threshold, min_volume_mm3, candidates, candidates, {}))
+    box = _union(probability.bounds(), reader.box if reader else None)
+    if box is None:
+        nothing = np.zeros((0, 0, 0), dtype=np.uint16)
+        return Marks(threshold, min_volume_mm3, None, nothing, nothing, dict(reader.lesions) if reader else {})
+    start = Marks(
+        threshold,
+        min_volume_mm3,
+        box,
+        labels=candidates.array[box],
+        model_labels=candidates.array[box],
+        lesions=found,
+        gained=tuple(found),
+    )
+    return _merge(start, reader, box) if reader else start
 
 
-def _merge(candidates: LabelMap, found: Mapping[int, Lesion], reader: ReaderState, start: Marks) -> Marks:
+def _merge(found: Marks, reader: ReaderState, box: Box) -> Marks:
     kept = reader.kept
-    blocked = _blocked(candidates, reader, kept)
-    numbers = _numbers(candidates, [label for label in found if label not in blocked], reader, kept)
-    lookup = np.zeros(max(found, default=0) + 1, dtype=candidates.array.dtype)
+    now, was = reader.labels.array[box], reader.model_labels.array[box]
+    blocked = _blocked(found.labels, now, was, list(kept))
+    blocked |= {int(found.labels[local]) for local in _inside(reader.dismissed, box)}
+    free = [label for label in found.lesions if label not in blocked]
+    numbers = _numbers(found.labels, now, free, reader)
+    lookup = np.zeros(max(found.lesions, default=0) + 1, dtype=np.uint16)
     for candidate, number in numbers.items():
         lookup[candidate] = number
-    marked = lookup[candidates.array]
+    marked = lookup[found.labels]
     model = marked.copy()
-    for label in kept:
-        was = reader.model_labels.array == label
-        model[was] = label
-        now = reader.labels.array == label
-        marked[now] = label
+    if kept:
+        for array, source in ((model, was), (marked, now)):
+            mine = np.isin(source, list(kept))
+            array[mine] = source[mine]
     lesions = dict(kept)
-    lesions.update({number: replace(found[c], label=number) for c, number in numbers.items()})
+    lesions.update({number: replace(found.lesions[c], label=number) for c, number in numbers.items()})
     return replace(
-        start,
-        labels=LabelMap(marked, candidates.grid),
-        model_labels=LabelMap(model, candidates.grid),
+        found,
+        labels=marked,
+        model_labels=model,
         lesions=lesions,
         gained=tuple(sorted(set(lesions) - set(reader.lesions))),
         lost=tuple(sorted(set(reader.lesions) - set(lesions))),
@@ -125,30 +160,29 @@ def _merge(candidates: LabelMap, found: Mapping[int, Lesion], reader: ReaderStat
     )
 
 
-def _blocked(candidates: LabelMap, reader: ReaderState, kept: Mapping[int, Lesion]) -> set[int]:
-    """Candidates that overlap a lesion of the reader, or hold the peak of one that was deleted."""
-    blocked = {int(candidates.array[peak]) for peak in reader.dismissed}
-    inside = candidates.array > 0
-    present = reader.labels.array[inside]
-    original = reader.model_labels.array[inside]
-    touched = np.isin(present, list(kept)) | np.isin(original, list(kept))
-    blocked.update(int(label) for label in np.unique(candidates.array[inside][touched]))
-    return blocked - {0}
+def _blocked(candidates: LabelArray, now: LabelArray, was: LabelArray, kept: list[int]) -> set[int]:
+    """Candidates that overlap a lesion of the reader, as it is or as the model had it."""
+    inside = candidates > 0
+    touched = np.isin(now[inside], kept) | np.isin(was[inside], kept)
+    return {int(label) for label in np.unique(candidates[inside][touched])}
 
 
-def _numbers(
-    candidates: LabelMap, free: list[int], reader: ReaderState, kept: Mapping[int, Lesion]
-) -> dict[int, int]:
+def _inside(points: tuple[Index, ...], box: Box) -> list[Index]:
+    """Those points that lie in the box, relative to it."""
+    local = [tuple(i - part.start for i, part in zip(point, box, strict=True)) for point in points]
+    shape = [part.stop - part.start for part in box]
+    return [(z, y, x) for z, y, x in local if all(0 <= i < n for i, n in zip((z, y, x), shape, strict=True))]
+
+
+def _numbers(candidates: LabelArray, now: LabelArray, free: list[int], reader: ReaderState) -> dict[int, int]:
     """Number of each free candidate: that of the former mark it shares most voxels with, else a new one."""
-    inside = candidates.array > 0
-    pairs, counts = np.unique(
-        np.stack([candidates.array[inside], reader.labels.array[inside]]), axis=1, return_counts=True
-    )
-    taken = set(kept)
+    inside = (candidates > 0) & (now > 0)
+    pairs, counts = np.unique(np.stack([candidates[inside], now[inside]]), axis=1, return_counts=True)
+    taken = set(reader.kept)
     numbers: dict[int, int] = {}
     for position in np.argsort(-counts, kind="stable"):
         candidate, former = int(pairs[0, position]), int(pairs[1, position])
-        if former and former not in taken and candidate in free and candidate not in numbers:
+        if former not in taken and candidate in free and candidate not in numbers:
             numbers[candidate] = former
             taken.add(former)
     following = reader.next_label
@@ -161,26 +195,39 @@ def _numbers(
 
 def _deleted_peaks(study: Study) -> list[Index]:
     """Peak voxel of every mark of the model whose number is gone from the study."""
-    if study.detection is None:
+    bounds = study.detection.probability.bounds() if study.detection else None
+    if study.detection is None or bounds is None:
         return []
-    from scipy.ndimage import find_objects
-
+    marks = study.model_labels.array[bounds]
     peaks: list[Index] = []
-    for number, box in enumerate(find_objects(study.model_labels.array), start=1):
-        if box is None or number in study.lesions:
+    for number, local in enumerate(find_objects(marks), start=1):
+        if local is None or number in study.lesions:
             continue
-        inside = study.model_labels.array[box] == number
-        values = np.where(inside, study.detection.probability.dense(box), 0)
-        local = np.unravel_index(int(values.argmax()), values.shape)
-        z, y, x = (int(i) + part.start for i, part in zip(local, box, strict=True))
+        box = _shifted(local, bounds)
+        values = np.where(marks[local] == number, study.detection.probability.dense(box), 0)
+        peak = np.unravel_index(int(values.argmax()), values.shape)
+        z, y, x = (int(i) + part.start for i, part in zip(peak, box, strict=True))
         peaks.append((z, y, x))
     return peaks
 
 
+def _shifted(local: tuple[slice, ...], outer: Box) -> Box:
+    z, y, x = (slice(p.start + o.start, p.stop + o.start) for p, o in zip(local, outer, strict=True))
+    return z, y, x
+
+
+def _union(one: Box | None, other: Box | None) -> Box | None:
+    if one is None or other is None:
+        return one or other
+    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return z, y, x
+
+
 def install_marks(study: Study, marks: Marks) -> None:
     """Put marks into a study, in place, in one step; the rows of lost lesions leave the table."""
-    study.labels.array[...] = marks.labels.array
-    study.model_labels.array[...] = marks.model_labels.array
+    if marks.box is not None:
+        study.labels.array[marks.box] = marks.labels
+        study.model_labels.array[marks.box] = marks.model_labels
     study.lesions = dict(marks.lesions)
     study.threshold, study.min_volume_mm3 = marks.threshold, marks.min_volume_mm3
     study.dismissed = marks.dismissed
@@ -207,4 +254,4 @@ def rethreshold(study: Study, threshold: float, min_volume_mm3: float | None = N
 
 def highest_probability(probability: ProbabilityMap) -> float:
     """Largest stored probability, 0 to 1: the threshold at which something would be marked."""
-    return max((int(block.max()) for block in probability.blocks.values()), default=0) / threshold_byte(1.0)
+    return max((int(block.max()) for block in probability.blocks.values()), default=0) / SCALE
