@@ -1,0 +1,1 @@
+"""The dock in napari: presenters without Qt, widgets without arithmetic, one bridge to the layers."""

@@ -1,0 +1,1 @@
+"""Qt widgets of the dock, through qtpy; they show and ask, and compute nothing."""
