@@ -1,0 +1,64 @@
+"""``napari-lesion detect``: the same detection as in the dock, for many studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_lesion.cli.console import command, jobs_on_console, lesions, say, warn
+from napari_lesion.cli.options import with_parameters
+from napari_lesion.core.errors import LesionError
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.volume import Modality
+from napari_lesion.workflow.cohort import CaseResult, CohortRequest, detect_cases
+from napari_lesion.workflow.detect import DetectParameters
+from napari_lesion.workflow.export import ExportParameters
+from napari_lesion.workflow.models import find_model
+
+
+@command
+@with_parameters(parameters=DetectParameters, export=ExportParameters)
+def detect(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Image files, DICOM files or DICOM folders.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that gets one folder a case.")],
+    parameters: DetectParameters,
+    export: ExportParameters,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Model of `napari-lesion models`, or a bundle folder.", show_default=False
+        ),
+    ] = None,
+    modality: Annotated[
+        Modality | None,
+        typer.Option(help="Modality of all inputs, for files that do not say it.", show_default=False),
+    ] = None,
+) -> None:
+    """Detect and measure lesions; writes lesions.csv, the mask and run.json for each input."""
+    request = CohortRequest(inputs, out, find_model(model), parameters, export, modality)
+    failed = 0
+    with jobs_on_console() as context_of:
+
+        def context_of_case(case: str, position: int, count: int) -> JobContext:
+            return context_of(f"{case} ({position + 1} of {count})" if count > 1 else case)
+
+        for result in detect_cases(request, context_of_case):
+            _tell(result)
+            failed += result.error is not None
+    if failed:
+        if len(inputs) > 1:
+            warn(f"{failed} of {len(inputs)} inputs failed.")
+        raise typer.Exit(LesionError.exit_code)
+
+
+def _tell(result: CaseResult) -> None:
+    for warning in result.warnings:
+        warn(f"{result.case}: {warning}")
+    if result.error is not None:
+        warn(f"Error: {result.path}: {result.error.message}")
+    elif result.export is not None:
+        say(f"{result.case}: {lesions(result.export.lesions)} in {result.export.folder}")

@@ -1,0 +1,40 @@
+"""``napari-lesion measure``: measure a mask that came from anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_lesion.cli.console import command, jobs_on_console, lesions, say
+from napari_lesion.core.volume import Modality
+from napari_lesion.workflow.measure import CORE
+from napari_lesion.workflow.measure_files import MeasureFilesRequest, measure_files
+
+
+@command
+def measure(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file or DICOM folder.")],
+    mask: Annotated[
+        Path,
+        typer.Argument(metavar="MASK", help="Label map on the grid of the image; every value but 0 is one lesion."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="Table to write.")],
+    components: Annotated[
+        bool, typer.Option("--components", help="The mask is binary: every 26-connected part of it is one lesion.")
+    ] = False,
+    features: Annotated[
+        str, typer.Option(help="Families or names of measures with commas between them, `core` or `all`.")
+    ] = CORE,
+    modality: Annotated[
+        Modality | None, typer.Option(help="Modality of the image, if the file does not say it.", show_default=False)
+    ] = None,
+) -> None:
+    """Measure the lesions of a mask on its image; writes one row a lesion."""
+    names = tuple(name.strip() for name in features.split(",") if name.strip())
+    with jobs_on_console() as context_of:
+        table = measure_files(
+            MeasureFilesRequest(image, mask, out, components, names, modality), context_of(mask.name)
+        )
+    say(f"{lesions(len(table.rows))} in {out}")
