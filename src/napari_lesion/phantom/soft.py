@@ -1,0 +1,176 @@
+"""Skin, fat, muscle, mediastinum, abdominal organs, lungs with their trees, and the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from napari_lesion.phantom.anatomy import (
+    GREAT_VESSELS,
+    LEFT_BRONCHUS,
+    OESOPHAGUS,
+    RIGHT_BRONCHUS,
+    TRACHEA,
+    Anatomy,
+    heart,
+    tube_path,
+)
+from napari_lesion.phantom.space import Axes, Canvas, Field, Points, coverage, ellipsoid, smooth_max
+from napari_lesion.phantom.tissue import TissueHU
+from napari_lesion.phantom.tree import Segments, beside, grow_tree, render
+
+CHAMBERS = (((32.0, -30.0, -38.0), (26.0, 18.0, 21.0)), ((-4.0, -26.0, -30.0), (19.0, 17.0, 24.0)))
+ARTERY_UNITS, VEIN_UNITS = 2200, 1600
+AIRWAY_RATIO, SMALLEST_ARTERY = 0.62, 1.35
+
+
+@dataclass(frozen=True, eq=False)
+class LungTrees:
+    """Vessels and airways of both lungs.
+
+    Parameters
+    ----------
+    vessels
+        Arteries and veins.
+    airways
+        Lumens of the bronchi inside the lungs.
+    """
+
+    vessels: Segments
+    airways: Segments
+
+
+def smooth_noise(axes: Axes, width_mm: float, rng: np.random.Generator) -> Field:
+    """Gaussian noise of standard deviation 1 and a correlation length, shape of the axes."""
+    noise = rng.standard_normal(axes.shape, dtype=np.float32)
+    noise = gaussian_filter(noise, [width_mm / step for step in axes.spacing], mode="wrap")
+    scaled: Field = noise / np.float32(noise.std(dtype=np.float64))
+    return scaled
+
+
+def paint_trunk(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.random.Generator) -> None:
+    """Skin, subcutaneous fat, the muscles of the wall with fat between them, and fat inside the rib cage."""
+    axes = canvas.coarse
+    x, y, _ = axes.mesh()
+    patchy = smooth_noise(axes, 9.0, rng)
+    canvas.fill(anatomy.skin, tissue.skin)
+    canvas.fill(anatomy.skin + 1.8, tissue.fat + 6.0 * smooth_noise(axes, 4.0, rng))
+    side = np.abs(np.sin(np.arctan2(np.broadcast_to(y, axes.shape), x)))
+    under_skin = 9.0 + 5.0 * (1.0 - side) + 2.0 * patchy
+    muscle = smooth_max([anatomy.skin + under_skin.astype(np.float32), -anatomy.cage], 4.0)
+    canvas.fill(muscle, tissue.muscle + 7.0 * smooth_noise(axes, 3.0, rng))
+    for depth, roughness in ((13.0, 2.6), (25.0, 4.0)):
+        sheet = np.abs(anatomy.cage - np.float32(depth) - np.float32(roughness) * patchy) - 0.9
+        canvas.fill(np.maximum(sheet, muscle), tissue.fat + 20.0)
+    streak = (np.abs(smooth_noise(axes, 6.0, rng)) - 0.07) * 9.0
+    canvas.fill(np.maximum(streak.astype(np.float32), np.maximum(muscle, 14.0 - anatomy.cage)), tissue.fat + 25.0)
+    canvas.fill(anatomy.cage + 1.5, tissue.fat + 5.0 * smooth_noise(axes, 4.0, rng))
+
+
+def paint_mediastinum(canvas: Canvas, tissue: TissueHU) -> None:
+    """Heart, great vessels, oesophagus, trachea and main bronchi."""
+    outline = heart(canvas.coarse)
+    canvas.fill(outline, tissue.fat)
+    canvas.fill(outline + 3.0, tissue.myocardium)
+    for centre, half in CHAMBERS:
+        canvas.fill(ellipsoid(canvas.coarse, centre, half), tissue.blood)
+    for rows in GREAT_VESSELS.values():
+        path, radii = tube_path(rows)
+        canvas.tube(path, [r + 0.8 for r in radii], tissue.muscle)
+        canvas.tube(path, radii, tissue.blood)
+    path, radii = tube_path(OESOPHAGUS)
+    canvas.tube(path, radii, tissue.muscle - 15.0)
+    canvas.tube(path, [0.1 * r for r in radii], -300.0)
+
+
+def paint_central_airways(canvas: Canvas, tissue: TissueHU) -> None:
+    """Trachea and main bronchi: walls first, then all lumens, so that the carina is open."""
+    paths = [tube_path(rows) for rows in (TRACHEA, RIGHT_BRONCHUS, LEFT_BRONCHUS)]
+    for path, radii in paths:
+        canvas.tube(path, [r + 1.6 for r in radii], tissue.airway_wall)
+    for path, radii in paths:
+        canvas.tube(path, radii, tissue.air)
+
+
+def paint_abdomen(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.random.Generator) -> None:
+    """Diaphragm, liver, spleen and a stomach with its bubble of air."""
+    axes = canvas.coarse
+    inside = anatomy.cage + 2.0
+    canvas.fill(np.maximum(inside, anatomy.diaphragm), tissue.muscle - 5.0)
+    below = np.maximum(inside + 3.0, anatomy.diaphragm + 3.0)
+    canvas.fill(below, tissue.fat)
+    texture = smooth_noise(axes, 5.0, rng)
+    liver = smooth_max([below, ellipsoid(axes, (-52.0, -14.0, -118.0), (88.0, 78.0, 78.0))], 8.0)
+    canvas.fill(liver, tissue.liver + 4.0 * texture)
+    spleen = smooth_max([below, ellipsoid(axes, (84.0, 30.0, -116.0), (30.0, 40.0, 48.0))], 6.0)
+    canvas.fill(spleen, tissue.spleen + 3.0 * texture)
+    stomach = smooth_max([below + 1.0, ellipsoid(axes, (52.0, -22.0, -112.0), (34.0, 42.0, 44.0))], 6.0)
+    canvas.fill(stomach, tissue.muscle - 8.0)
+    lumen = stomach + 4.0
+    canvas.fill(lumen, tissue.stomach + 12.0 * texture)
+    level = np.broadcast_to(axes.mesh()[1] + 30.0, axes.shape)
+    canvas.fill(np.maximum(lumen, level), tissue.air)
+
+
+def paint_lungs(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.random.Generator) -> None:
+    """Parenchyma, denser towards the back by gravity, and the fissures between the lobes."""
+    axes = canvas.coarse
+    x, y, z = axes.mesh()
+    texture = 13.0 * smooth_noise(axes, 2.2, rng) + 9.0 * smooth_noise(axes, 14.0, rng)
+    hu = tissue.lung + 0.16 * y + texture
+    ripple = 3.0 * smooth_noise(axes, 30.0, rng)
+    oblique = (0.80 * z + 0.60 * y - 6.0 + ripple) + 0.0 * x
+    minor = np.where((oblique < 0) & (x < 0), 9.0, 0.0)
+    lung = anatomy.lung
+    for part in anatomy.lungs:
+        canvas.fill(part, hu)
+    thickness = 0.35
+    canvas.fill(np.maximum(np.abs(oblique) - thickness, lung).astype(np.float32), tissue.fissure)
+    horizontal = np.abs(z - 10.0 + 0.7 * ripple + 0.06 * y) - thickness + minor
+    front = np.maximum(horizontal, np.maximum(-oblique * 0 + (y - 30.0), x))
+    canvas.fill(np.maximum(front, lung).astype(np.float32), tissue.fissure)
+
+
+def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> LungTrees:
+    """An arterial, a venous and a bronchial tree in each lung."""
+    vessels: list[Segments] = []
+    airways: list[Segments] = []
+    for side, lung in zip((-1.0, 1.0), anatomy.lungs, strict=True):
+        places = np.argwhere(lung < -4.0)
+        arteries = grow_tree((side * 34, 6, 21), 7.2, _cloud(anatomy.axes, places, ARTERY_UNITS, rng), rng)
+        veins = grow_tree((side * 38, 14, -4), 6.4, _cloud(anatomy.axes, places, VEIN_UNITS, rng), rng)
+        vessels += [arteries, veins]
+        airways.append(beside(arteries, AIRWAY_RATIO, SMALLEST_ARTERY, (0.3 * side, 0.8, -0.5)))
+    joined = vessels[0].joined(vessels[1]).joined(vessels[2]).joined(vessels[3])
+    return LungTrees(joined, airways[0].joined(airways[1]))
+
+
+def paint_lung_trees(canvas: Canvas, anatomy: Anatomy, trees: LungTrees, tissue: TissueHU) -> None:
+    """Vessels, bronchial walls and lumens, in the lungs and the hila but not in the heart."""
+    allowed = smooth_max([anatomy.lung - 9.0, 1.0 - heart(canvas.coarse)], 3.0)
+    inside = coverage(canvas.fine(allowed), canvas.width)
+    air = trees.airways
+    walls = Segments(air.starts, air.ends, 1.12 * air.start_radii + 0.4, 1.12 * air.end_radii + 0.4)
+    whole = (slice(None), slice(None), slice(None))
+    for segments, hu in ((trees.vessels, tissue.blood), (walls, tissue.airway_wall), (air, tissue.air)):
+        canvas.blend(whole, render(canvas, segments) * inside, hu)
+
+
+def paint_table(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU) -> None:
+    """A curved table of carbon fibre around foam, under the back."""
+    x, y, _ = canvas.coarse.mesh()
+    bed = y - (119.0 - x * x / 900.0)
+    shell = np.broadcast_to(np.maximum(np.maximum(-bed, bed - 26.0), np.abs(x) - 205.0), canvas.coarse.shape)
+    outside = np.maximum(shell, 1.0 - anatomy.skin).astype(np.float32)
+    canvas.fill(outside, tissue.table)
+    canvas.fill(outside + 1.6, tissue.table_core)
+
+
+def _cloud(axes: Axes, places: np.ndarray, count: int, rng: np.random.Generator) -> Points:
+    """Random points (n, 3), LPS mm, in coarse voxels (z, y, x)."""
+    index = places[rng.choice(len(places), count, replace=False)] + rng.uniform(-0.5, 0.5, (count, 3))
+    first = np.asarray([axes.x[0], axes.y[0], axes.z[0]], dtype=np.float64)
+    cloud: Points = first + index[:, ::-1] * np.asarray(axes.spacing[::-1])
+    return cloud
