@@ -1,0 +1,63 @@
+"""All measures, in the order of the table, and how some of them are chosen by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from napari_lesion.core.errors import LesionError
+from napari_lesion.measure.density import DENSITY
+from napari_lesion.measure.identity import IDENTITY
+from napari_lesion.measure.shape import SHAPE
+from napari_lesion.measure.size import SIZE
+from napari_lesion.measure.spec import Family, FeatureSpec, Scale
+from napari_lesion.measure.uncertainty import UNCERTAINTY
+
+CORE = "core"
+ALL = "all"
+ALWAYS = ("label", "status", "probability", "review", "flags")
+"""Columns of every table, whatever was asked for."""
+
+FEATURES: tuple[FeatureSpec, ...] = (*IDENTITY, *SIZE, *SHAPE, *DENSITY, *UNCERTAINTY)
+
+
+def select(features: str | Iterable[str] = CORE) -> tuple[FeatureSpec, ...]:
+    """Choose measures by name.
+
+    Parameters
+    ----------
+    features
+        Words, separated by commas or given one by one: ``core`` (everything that is not optional), ``all``, a
+        family (``identity``, ``size``, ``shape``, ``density``, ...; its optional measures too), or a column name.
+
+    Returns
+    -------
+    tuple of FeatureSpec
+        In the order of the table; label, status, probability, review and flags are always among them.
+
+    Raises
+    ------
+    LesionError
+        For a word that names nothing.
+    """
+    text = features if isinstance(features, str) else ",".join(features)
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    wanted = set(ALWAYS).union(*(_named(word) for word in words))
+    return tuple(spec for spec in FEATURES if spec.name in wanted)
+
+
+def _named(word: str) -> set[str]:
+    names = {
+        spec.name
+        for spec in FEATURES
+        if word in (ALL, spec.family.value, spec.name, *(spec.column_name(scale) for scale in Scale))
+        or (word == CORE and not spec.optional)
+    }
+    if not names:
+        known = [CORE, ALL, *Family, *(spec.column_name(Scale.HU) for spec in FEATURES)]
+        near = difflib.get_close_matches(word, known, n=1)
+        raise LesionError(
+            f"There is no measure called {word!r}",
+            todo=f"Did you mean {near[0]}" if near else f"Groups are {CORE}, {ALL}, {', '.join(Family)}",
+        )
+    return names

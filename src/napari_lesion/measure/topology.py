@@ -1,0 +1,40 @@
+"""Components, cavities and depth of a voxel set."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.core.grid import Triple
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def count_components(mask: BoolArray) -> int:
+    """Number of 26-connected components."""
+    import cc3d
+
+    _, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
+    return int(count)
+
+
+def cavity_sizes(mask: BoolArray) -> tuple[int, ...]:
+    """Voxels of every 6-connected part of the background that the set encloses, largest first."""
+    import cc3d
+
+    background = np.pad(~mask, 1, constant_values=True)
+    labels, count = cc3d.connected_components(background, connectivity=6, return_N=True)
+    if count == 1:
+        return ()
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[[0, labels[0, 0, 0]]] = 0
+    return tuple(sorted((int(size) for size in sizes if size), reverse=True))
+
+
+def deepest_voxel(mask: BoolArray, spacing: Triple) -> tuple[float, tuple[int, int, int]]:
+    """Largest distance from a voxel of the set to the nearest voxel centre outside, mm, and that voxel (z, y, x)."""
+    import edt
+
+    distance = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, black_border=True, parallel=1)
+    z, y, x = np.unravel_index(int(distance.argmax()), mask.shape)
+    return float(distance[z, y, x]), (int(z), int(y), int(x))
