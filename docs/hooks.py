@@ -11,6 +11,11 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 
+MEASURES = """# Measures
+
+The columns of lesions.csv, in the words that run.json repeats for each export. An undefined value is an empty cell,
+never 0. Columns that end in `_hu` on CT end in `_au` (arbitrary units) on MR."""
+
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the generated pages; nothing is written into the source tree."""
@@ -30,13 +35,17 @@ def command_line() -> str:
 def measures() -> str:
     """One section a family, one row a measure, from the registry that also makes table, CSV and JSON."""
     from napari_lesion.measure.registry import FEATURES
+    from napari_lesion.measure.spec import Scale
 
     families: dict[str, list[str]] = {}
     for spec in FEATURES:
-        cells = (f"`{spec.name}`", spec.unit, spec.definition, spec.reference)
+        scale = next(scale for scale in Scale if spec.applies_to(scale))
+        column = spec.column(scale)
+        name = f"`{column.name}`" + (" (on request)" if spec.optional else "")
+        cells = (name, column.unit, column.definition, column.reference)
         row = "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-        families.setdefault(spec.family, []).append(row)
-    parts = ["# Measures", "The columns of lesions.csv, in the words of run.json.", ""]
+        families.setdefault(spec.family.value, []).append(row)
+    parts = [MEASURES, ""]
     for family, rows in families.items():
         parts += [f"## {family.capitalize()}", "", "| column | unit | definition | reference |", "|---|---|---|---|"]
         parts += [*rows, ""]

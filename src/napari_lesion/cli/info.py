@@ -49,4 +49,4 @@ def _print(inspection: Inspection) -> None:
     for finding in inspection.check.findings:
         say(f"{finding.level.name.lower():<10} {finding.message}")
     for other in inspection.series[1:]:
-        say(f"{'also here':<10} {other.label}")
+        say(f"{'also here':<10} {other.title}")

@@ -46,10 +46,10 @@ def with_parameters(**classes: type[Any]) -> Callable[[Callable[..., None]], Cal
             if name not in classes
         ]
         options = [_option(field) for group in fields.values() for field in group]
-        run.__signature__ = own.replace(parameters=[*kept, *options])
+        run.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
         # typer resolves hints too: leave it none of the wrapped function's.
         run.__annotations__ = {p.name: p.annotation for p in (*kept, *options)}
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         return run
 
     return decorate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,5 +69,11 @@ def inspect_file(path: Path, ctx: JobContext | None = None) -> Inspection:
 
 
 def _plain(entry: SeriesInfo) -> dict[str, Any]:
-    """Fields of a series that are not lists of files or objects."""
-    return {key: value for key, value in asdict(entry).items() if isinstance(value, (str, int, float, bool))}
+    return {
+        "title": entry.title,
+        "series_uid": entry.selector,
+        "modality": entry.modality,
+        "description": entry.description,
+        "size_xyz": [entry.columns, entry.rows, entry.n_slices],
+        "files": len(entry.files),
+    }
