@@ -1,0 +1,1 @@
+"""How the models that ship were made: folds, patches, training, mining, evaluation, bundles."""

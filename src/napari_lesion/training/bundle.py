@@ -1,0 +1,278 @@
+"""Write a trained network as a MONAI bundle.
+
+``python -m napari_lesion.training.bundle --data FOLDER --weights FILE --out DIR`` measures the weights on
+the fold that was held out and writes the files that MONAI and napari-lesion read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_lesion.training.cases import Case, list_cases
+from napari_lesion.training.checkpoints import load_weights, save_atomically
+from napari_lesion.training.config import Intensity, TrainingConfig, load_config
+from napari_lesion.training.evaluate import held_out_scenes, report, sweep
+from napari_lesion.training.folds import load_folds
+from napari_lesion.training.network import build_network, network_arguments
+from napari_lesion.training.scoring import SCAN_ROI
+
+if TYPE_CHECKING:
+    import torch
+
+OVERLAP = 0.25
+MIN_VOLUME_MM3 = 30
+MAX_SLICE_SPACING_MM = 3.0
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+
+
+def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights in float16, half the size; a float32 network takes them in again."""
+    import torch
+
+    return {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in state.items()}
+
+
+def inference_config(config: TrainingConfig) -> dict[str, Any]:
+    """Content of ``configs/inference.json``: what `monai.bundle run` executes, with plain MONAI."""
+    window = config.intensity
+    return {
+        "imports": ["$import glob", "$import numpy", "$import torch"],
+        "bundle_root": ".",
+        "dataset_dir": "$@bundle_root + '/input'",
+        "output_dir": "$@bundle_root + '/eval'",
+        "datalist": "$sorted(glob.glob(@dataset_dir + '/*.nii.gz'))",
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "network_def": {"_target_": "UNet", **network_arguments(config)},
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(window)},
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$[{'image': i} for i in @datalist]",
+            "transform": "@preprocessing",
+        },
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
+        "inferer": {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": [SCAN_ROI] * 3,
+            "sw_batch_size": 1,
+            "overlap": OVERLAP,
+            "mode": "gaussian",
+            "padding_mode": "reflect",
+        },
+        "postprocessing": {"_target_": "Compose", "transforms": _postprocessing()},
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network",
+            "inferer": "@inferer",
+            "postprocessing": "@postprocessing",
+            "amp": False,
+        },
+        "checkpointloader": {
+            "_target_": "CheckpointLoader",
+            "load_path": "$@bundle_root + '/models/model.pt'",
+            "load_dict": {"model": "@network"},
+        },
+        "initialize": ["$monai.utils.set_determinism(seed=0)", "$@checkpointloader(@evaluator)"],
+        "run": ["$@evaluator.run()"],
+    }
+
+
+def _preprocessing(window: Intensity) -> list[dict[str, Any]]:
+    return [
+        {"_target_": "LoadImaged", "keys": "image"},
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},
+        {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS", "labels": None},
+        {"_target_": "Spacingd", "keys": "image", "pixdim": [1.0, 1.0, 1.0], "mode": "bilinear"},
+        {
+            "_target_": "ScaleIntensityRanged",
+            "keys": "image",
+            "a_min": window.a_min,
+            "a_max": window.a_max,
+            "b_min": 0.0,
+            "b_max": 1.0,
+            "clip": True,
+        },
+        {"_target_": "EnsureTyped", "keys": "image"},
+    ]
+
+
+def _postprocessing() -> list[dict[str, Any]]:
+    """Probability back on the grid of the file, so that any threshold can follow."""
+    return [
+        {"_target_": "Activationsd", "keys": "pred", "sigmoid": True},
+        {
+            "_target_": "Invertd",
+            "keys": "pred",
+            "transform": "@preprocessing",
+            "orig_keys": "image",
+            "nearest_interp": False,
+            "to_tensor": True,
+        },
+        {
+            "_target_": "SaveImaged",
+            "keys": "pred",
+            "output_dir": "@output_dir",
+            "output_ext": ".nii.gz",
+            "output_dtype": "$numpy.float32",
+            "output_postfix": "probability",
+            "separate_folder": False,
+        },
+    ]
+
+
+def _patch_format(what: dict[str, Any], channel: str) -> dict[str, Any]:
+    return {
+        "type": "image",
+        **what,
+        "num_channels": 1,
+        "spatial_shape": [SCAN_ROI] * 3,
+        "dtype": "float32",
+        "is_patch_data": True,
+        "channel_def": {"0": channel},
+    }
+
+
+def metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[str, Any]) -> dict[str, Any]:
+    """Content of ``configs/metadata.json``, with what napari-lesion needs under its own key.
+
+    Parameters
+    ----------
+    config
+        Preset of the training.
+    cases
+        Cases that were trained on.
+    figures
+        Report of `napari_lesion.training.evaluate`.
+    """
+    chosen = next(row for row in figures["thresholds"] if row["threshold"] == figures["threshold"])
+    packages = ("monai", "torch", "numpy", "nibabel")
+    numbers = {package: version(package).partition("+")[0] for package in packages}
+    return {
+        "schema": SCHEMA,
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "first version, trained on folds 1 to 4"},
+        "monai_version": numbers["monai"],
+        "pytorch_version": numbers["torch"],
+        "numpy_version": numbers["numpy"],
+        "required_packages_version": {"nibabel": numbers["nibabel"], "pytorch-ignite": "0.5.2", "fire": "0.7.0"},
+        "name": "Lung nodules, CT",
+        "task": "Segmentation of lung nodules in chest CT",
+        "description": "Marks lung nodules of about 4 to 30 mm in chest CT and gives each voxel a probability.",
+        "authors": "napari-lesion developers",
+        "copyright": "Copyright (c) napari-lesion developers",
+        "data_source": "LIDC-IDRI, QIN LUNG CT, CMB-CRC and Lung-PET-CT-Dx (The Cancer Imaging Archive)",
+        "data_type": "nibabel",
+        "image_classes": "one channel, HU clipped to the window and scaled to 0..1",
+        "label_classes": "1 is lung nodule, 0 everything else",
+        "pred_classes": "one channel, probability of lung nodule",
+        "eval_metrics": {"mean_dice": round(chosen["dice"], 3), "sensitivity": round(chosen["sensitivity"], 3)},
+        "intended_use": "Research only; not a medical device, not for diagnosis",
+        "references": [
+            "Armato SG et al. The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative "
+            "(IDRI). Med Phys 2011;38:915-931. doi:10.1118/1.3528204"
+        ],
+        "network_data_format": {
+            "inputs": {
+                "image": _patch_format({"format": "hounsfield", "modality": "CT", "value_range": [0, 1]}, "image")
+            },
+            "outputs": {"pred": _patch_format({"format": "segmentation", "value_range": [0, 1]}, "lung nodule")},
+        },
+        "napari_lesion": _own_metadata(config, cases, figures),
+    }
+
+
+def _own_metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[str, Any]) -> dict[str, Any]:
+    window = config.intensity
+    return {
+        "schema_version": 1,
+        "title": "Lung nodules, CT",
+        "task": "segmentation",
+        "organ": "lung",
+        "modality": "CT",
+        "spacing_mm": [1.0, 1.0, 1.0],
+        "axcodes": "RAS",
+        "intensity": {"a_min": window.a_min, "a_max": window.a_max, "b_min": 0.0, "b_max": 1.0, "clip": True},
+        "roi_size": [SCAN_ROI] * 3,
+        "overlap": OVERLAP,
+        "activation": "sigmoid",
+        "lesion_channel": 0,
+        "labels": {"1": "lung nodule"},
+        "default_threshold": figures["threshold"],
+        "min_volume_mm3": MIN_VOLUME_MM3,
+        "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
+        "operating_points": _operating_points(figures),
+        "training_patients": sorted({case.patient_id for case in cases}),
+    }
+
+
+def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    measured_on = (
+        f"fold {figures['fold']}: {figures['agreed_nodules']} nodules of three and more readers in 51 mm cubes; "
+        f"false marks: {len(figures['scans'])} whole scan ({', '.join(figures['scans'])})"
+    )
+    wanted = {"sensitive": 0.2, "default": figures["threshold"], "specific": 0.95}
+    rows = {row["threshold"]: row for row in figures["thresholds"]}
+    return [
+        {
+            "name": name,
+            "threshold": threshold,
+            "sensitivity": round(rows[threshold]["sensitivity"], 4),
+            "false_marks_per_scan": rows[threshold]["marks_per_scan"],
+            "measured_on": measured_on,
+        }
+        for name, threshold in wanted.items()
+    ]
+
+
+def write_bundle(
+    folder: Path,
+    config: TrainingConfig,
+    cases: Sequence[Case],
+    weights: dict[str, torch.Tensor],
+    figures: dict[str, Any],
+) -> None:
+    """Write configs and weights; card and licence stand beside them and are written by people."""
+    for name in ("configs", "models", "docs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name, content in (
+        ("inference", inference_config(config)),
+        ("metadata", metadata(config, cases, figures)),
+    ):
+        text = json.dumps(content, indent=2) + "\n"
+        (folder / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
+    save_atomically(half_precision(weights), folder / "models" / "model.pt")
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")],
+    weights: Annotated[Path, typer.Option(help="best.pt of a training stage.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    preset: Annotated[str, typer.Option(help="Preset that the weights were trained with.")] = "lung_nodule_ct",
+    cache: Annotated[Path | None, typer.Option(help="Folder of prepared cases.")] = None,
+) -> None:
+    """Write the bundle of a trained network, with the figures of the fold that was held out."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("monai").setLevel(logging.ERROR)
+    config = load_config(preset)
+    state = half_precision(load_weights(weights))
+    network = build_network(config).eval()
+    network.load_state_dict(state)
+    scenes = held_out_scenes(data, config.fold, config.intensity, cache)
+    figures = report(scenes, sweep(network, scenes), config.fold)
+    folds = load_folds()
+    trained = [case for case in list_cases(data) if not folds.held_out(case.patient_id, config.fold)]
+    write_bundle(out, config, trained, state, figures)
+    (out / "docs" / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,106 @@
+"""The network, its loss, and how it is run over a whole image; all of them MONAI's."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from napari_lesion.training.config import TrainingConfig
+from napari_lesion.training.scenes import IGNORE, LESION
+
+if TYPE_CHECKING:
+    import torch
+
+SURELY_BACKGROUND = -30.0
+"""Logit that ignored voxels are given: its loss and its gradient are nothing."""
+
+LESION_PRIOR = 0.01
+"""Lesion probability that an untrained network gives."""
+
+
+def build_network(config: TrainingConfig) -> torch.nn.Module:
+    """MONAI's residual UNet with one output channel, whose sigmoid is the lesion probability."""
+    from monai.networks.nets import UNet
+
+    network: torch.nn.Module = UNet(**network_arguments(config))
+    _expect_background(network)
+    return network
+
+
+def _expect_background(network: torch.nn.Module) -> None:
+    """Start from a small lesion probability (the bias of Lin et al. 2017, doi:10.1109/ICCV.2017.324).
+
+    Otherwise the first thousand steps are spent on learning that almost every voxel is background.
+    """
+    import torch
+
+    last = [module for module in network.modules() if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d)][
+        -1
+    ]
+    if last.bias is None:
+        raise ValueError("the last layer has no bias")
+    torch.nn.init.constant_(last.bias, math.log(LESION_PRIOR / (1 - LESION_PRIOR)))
+
+
+def network_arguments(config: TrainingConfig) -> dict[str, object]:
+    """Arguments of `monai.networks.nets.UNet`, as the bundle states them too."""
+    return {
+        "spatial_dims": 3,
+        "in_channels": 1,
+        "out_channels": 1,
+        "channels": list(config.channels),
+        "strides": list(config.strides),
+        "num_res_units": config.num_res_units,
+        "norm": config.norm,
+    }
+
+
+def lesion_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Dice of each patch plus cross-entropy, with the ignored voxels left out.
+
+    Dice is taken by patch, not over the batch: a 4 mm nodule counts as much as one of 30 mm.
+
+    Parameters
+    ----------
+    logits
+        Shape (n, 1, x, y, z).
+    label
+        `BACKGROUND`, `LESION` or `IGNORE` of the same shape.
+    """
+    import torch
+    from monai.losses import DiceCELoss
+
+    silenced = torch.where(label == IGNORE, torch.full_like(logits, SURELY_BACKGROUND), logits)
+    loss: torch.Tensor = DiceCELoss(sigmoid=True)(silenced, (label == LESION).to(logits.dtype))
+    return loss
+
+
+def predict_probability(network: torch.nn.Module, image: torch.Tensor, roi: int, fast: bool = False) -> torch.Tensor:
+    """Lesion probability of a whole image by MONAI's sliding window.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode; runs on its own device.
+    image
+        Windowed 1 mm image (x, y, z), float.
+    roi
+        Edge of the windows, voxels. A smaller image is mirrored up to it.
+    fast
+        Compute in bfloat16: for validation during training, not for figures.
+
+    Returns
+    -------
+    Tensor
+        Float32 probability (x, y, z) on the CPU.
+    """
+    import torch
+    from monai.inferers import SlidingWindowInferer
+
+    device = next(network.parameters()).device
+    inferer = SlidingWindowInferer(
+        (roi, roi, roi), sw_batch_size=1, overlap=0.25, mode="gaussian", padding_mode="reflect"
+    )
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
+        logits = inferer(image[None, None].to(device, torch.float32), network)
+    return torch.sigmoid(logits.float())[0, 0].cpu()
