@@ -1,0 +1,1 @@
+"""Reading volumes, checking them, and writing masks, tables and records."""

@@ -1,0 +1,265 @@
+"""What the headers of DICOM files say, as far as a volume needs it; never the name or birth date of a patient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_lesion.core.jobs import JobContext
+
+PREAMBLE = 128
+MAGIC = b"DICM"
+BARE_SUFFIXES = ("", ".dcm", ".ima", ".dicom")
+"""Extensions under which a file without the DICM mark is still tried."""
+
+TAGS = [
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesDate",
+    "AcquisitionDate",
+    "StudyDate",
+    "Modality",
+    "SeriesDescription",
+    "SliceThickness",
+    "EchoNumbers",
+    "TriggerTime",
+    "GantryDetectorTilt",
+    "PatientPosition",
+    "DiffusionBValue",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "TemporalPositionIdentifier",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "FrameOfReferenceUID",
+    "ImageComments",
+    "SamplesPerPixel",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "LossyImageCompression",
+    "RescaleIntercept",
+    "RescaleSlope",
+]
+DIVIDING_TAGS = ("TemporalPositionIdentifier", "AcquisitionNumber", "EchoNumbers", "DiffusionBValue", "TriggerTime")
+"""Attributes that tell apart images of one series at the same place, in the order they are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceHeader:
+    """Header of one DICOM image.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sop_uid, sop_class, series_uid, study_uid, frame_uid
+        UIDs.
+    modality, description, date, patient_position
+        Attributes of the series; ``date`` is the first stated of series, acquisition and study date.
+    number
+        Instance Number; None when it is not stated.
+    rows, columns, frames, samples
+        Size of the pixel data.
+    pixel_spacing
+        Distance of rows and of columns, mm; None when not stated.
+    position, orientation
+        Image Position (Patient), mm, and Image Orientation (Patient), LPS; None when not stated.
+    slice_thickness
+        mm; NaN when not stated.
+    tilt_deg
+        Gantry/Detector Tilt; NaN when not stated.
+    rescaled
+        Whether Rescale Slope and Intercept are both stated.
+    comment
+        Image Comments.
+    lossy
+        Whether the pixels were ever compressed with loss.
+    image_type
+        Image Type.
+    dividing
+        Values of `DIVIDING_TAGS`.
+    """
+
+    path: Path
+    sop_uid: str
+    sop_class: str
+    series_uid: str
+    study_uid: str
+    frame_uid: str
+    modality: str
+    description: str
+    date: str
+    patient_position: str
+    number: int | None
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    pixel_spacing: tuple[float, ...] | None
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    slice_thickness: float
+    tilt_deg: float
+    rescaled: bool
+    comment: str
+    lossy: bool
+    image_type: tuple[str, ...]
+    dividing: tuple[str, ...]
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether this is a scout image."""
+        return "LOCALIZER" in self.image_type
+
+    @property
+    def normal(self) -> tuple[float, float, float] | None:
+        """Normal of the slice, LPS: row direction times column direction."""
+        if self.orientation is None:
+            return None
+        a, b, c, d, e, f = self.orientation
+        return b * f - c * e, c * d - a * f, a * e - b * d
+
+    @property
+    def height(self) -> float:
+        """Position along the normal, mm; NaN when it is not stated."""
+        if self.normal is None or self.position is None:
+            return math.nan
+        return math.fsum(p * n for p, n in zip(self.position, self.normal, strict=True))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file carries the DICM mark after its preamble."""
+    try:
+        with path.open("rb") as file:
+            return file.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
+    except OSError:
+        return False
+
+
+def candidate_files(folder: Path) -> list[Path]:
+    """Files of a folder and of the folders in it, by name; hidden ones are passed over."""
+    found: list[Path] = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            found.extend(sorted(p for p in entry.iterdir() if p.is_file() and not p.name.startswith(".")))
+        elif entry.is_file():
+            found.append(entry)
+    return found
+
+
+def read_headers(files: Iterable[Path], ctx: JobContext) -> Iterator[SliceHeader]:
+    """Headers of the DICOM images among these files; other files and objects without pixels are passed over."""
+    files = list(files)
+    for path in ctx.track(files, "Reading headers", len(files)):
+        header = read_header(path)
+        if header is not None:
+            yield header
+
+
+def read_header(path: Path) -> SliceHeader | None:
+    """Header of one file; None when it is no DICOM file, a directory, or an object without an image."""
+    dataset = read_dataset(path, TAGS)
+    if dataset is None or not (_text(dataset, "SOPClassUID") and _whole(dataset, "Rows")):
+        return None
+    return _header(path, dataset)
+
+
+def read_dataset(path: Path, tags: list[str] | None) -> Any:
+    """Data set (pydicom) of a file without its pixels, restricted to ``tags``; None when it is no DICOM file."""
+    import pydicom
+    from pydicom import config
+
+    force = not is_dicom(path)
+    if force and path.suffix.lower() not in BARE_SUFFIXES:
+        return None
+    try:
+        # Values that break the standard in spelling only shall not stop anyone, nor raise a warning a file.
+        with config.disable_value_validation():
+            return pydicom.dcmread(path, stop_before_pixels=True, force=force, specific_tags=tags)
+    except Exception as error:
+        # pydicom raises nearly anything on what is not DICOM
+        if isinstance(error, (MemoryError, PermissionError)):
+            raise
+        return None
+
+
+def _header(path: Path, dataset: Any) -> SliceHeader:
+    position = _numbers(dataset, "ImagePositionPatient", 3)
+    return SliceHeader(
+        path=path,
+        sop_uid=_text(dataset, "SOPInstanceUID"),
+        sop_class=_text(dataset, "SOPClassUID"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        frame_uid=_text(dataset, "FrameOfReferenceUID"),
+        modality=_text(dataset, "Modality"),
+        description=_text(dataset, "SeriesDescription"),
+        date=next((d for d in (_text(dataset, f"{k}Date") for k in ("Series", "Acquisition", "Study")) if d), ""),
+        patient_position=_text(dataset, "PatientPosition"),
+        number=_whole(dataset, "InstanceNumber"),
+        rows=_whole(dataset, "Rows") or 0,
+        columns=_whole(dataset, "Columns") or 0,
+        frames=_whole(dataset, "NumberOfFrames") or 1,
+        samples=_whole(dataset, "SamplesPerPixel") or 1,
+        pixel_spacing=_numbers(dataset, "PixelSpacing", 2),
+        position=position,
+        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
+        slice_thickness=_number(dataset, "SliceThickness"),
+        tilt_deg=_number(dataset, "GantryDetectorTilt"),
+        rescaled=not (
+            math.isnan(_number(dataset, "RescaleSlope")) or math.isnan(_number(dataset, "RescaleIntercept"))
+        ),
+        comment=_text(dataset, "ImageComments"),
+        lossy=_text(dataset, "LossyImageCompression") == "01",
+        image_type=tuple(str(word).upper() for word in _values(dataset, "ImageType")),
+        dividing=tuple(_text(dataset, tag) for tag in DIVIDING_TAGS),
+    )
+
+
+def _value(dataset: Any, name: str) -> Any:
+    """Value of an attribute; None when it is absent or cannot be read."""
+    try:
+        return dataset.get(name)
+    except Exception:  # noqa: BLE001 - a single damaged element reads as absent
+        return None
+
+
+def _values(dataset: Any, name: str) -> list[Any]:
+    value = _value(dataset, name)
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, int, float)) else list(value)
+
+
+def _text(dataset: Any, name: str) -> str:
+    value = _value(dataset, name)
+    return "" if value is None else str(value).strip("\0 \r\n\t")
+
+
+def _number(dataset: Any, name: str) -> float:
+    numbers = _numbers(dataset, name, 1)
+    return numbers[0] if numbers else math.nan
+
+
+def _whole(dataset: Any, name: str) -> int | None:
+    number = _number(dataset, name)
+    return int(number) if math.isfinite(number) else None
+
+
+def _numbers(dataset: Any, name: str, count: int) -> tuple[float, ...] | None:
+    """Exactly so many finite numbers, else None."""
+    try:
+        numbers = tuple(float(value) for value in _values(dataset, name))
+    except (TypeError, ValueError):
+        return None
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

@@ -1,0 +1,95 @@
+"""lesions.csv: one row a lesion, stable columns, six significant digits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from napari_lesion.core.errors import InputError
+from napari_lesion.core.table import Column, LesionTable, Row, Value
+from napari_lesion.io.atomic import write_text
+
+
+def write_table(path: Path, table: LesionTable) -> None:
+    """Write a table as UTF-8 CSV, atomically; only the header when there are no rows.
+
+    Numbers with a fraction hold six significant digits, whole numbers all of theirs. An undefined
+    value (NaN, None) is an empty cell.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.names)
+    for label, row in table.rows.items():
+        writer.writerow([format_value(row.get(name, label if name == "label" else None)) for name in table.names])
+    write_text(path, text.getvalue())
+
+
+def format_value(value: Value | np.generic) -> str:
+    """Text of one cell."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return str(value)
+
+
+def read_table(path: Path) -> LesionTable:
+    """Read a CSV that `write_table` wrote.
+
+    Returns
+    -------
+    LesionTable
+        Columns with their names only. In a column that holds numbers, an empty cell is NaN; in every
+        other column it is an empty text.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, has no column ``label``, or a label that is not a whole number.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            header, *cells = list(csv.reader(lines)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.name} cannot be read as a table", str(error), "Give a lesions.csv") from error
+    if "label" not in header:
+        raise InputError(f"{path.name} is not a table of lesions", "it has no column label", "Give a lesions.csv")
+    columns = [_parse_column([row[k] if k < len(row) else "" for row in cells]) for k in range(len(header))]
+    rows: dict[int, Row] = {}
+    for number in range(len(cells)):
+        row: Row = {name: columns[k][number] for k, name in enumerate(header)}
+        label = row["label"]
+        if not isinstance(label, int) or label in rows:
+            raise InputError(
+                f"{path.name} is not a table of lesions", f"the label in row {number + 1} is not a number of its own"
+            )
+        rows[label] = row
+    return LesionTable(tuple(Column(name) for name in header), rows)
+
+
+def _parse_column(cells: list[str]) -> list[Value]:
+    """Numbers where every filled cell is a number, else texts."""
+    numbers = [_number(cell) for cell in cells if cell]
+    if not numbers or any(number is None for number in numbers):
+        return list(cells)
+    return [_number(cell) if cell else math.nan for cell in cells]
+
+
+def _number(cell: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return None
