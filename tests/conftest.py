@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def shared_data() -> Path:
 def _private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep autosaves, caches and preferences of the tests out of the user's folders."""
     monkeypatch.setenv("NAPARI_LESION_STATE_DIR", str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep converted networks, timings and the user's models of this machine out of the tests; one cache for all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_LESION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NAPARI_LESION_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield

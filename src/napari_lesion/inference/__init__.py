@@ -1,0 +1,1 @@
+"""From a volume to lesions: organ, windows, backend, probability, candidates."""

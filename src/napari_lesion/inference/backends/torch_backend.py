@@ -1,0 +1,67 @@
+"""PyTorch, on the CPU in float32 or on a CUDA card with autocast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.inference.backends.memory import memory_guard, network_guard
+from napari_lesion.inference.backends.network import probability_network
+from napari_lesion.models.bundle import BundleInfo
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class TorchBackend:
+    """Runs a bundle with PyTorch.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    device
+        ``cpu`` or ``cuda``.
+    threads
+        CPU threads; 0 leaves torch's choice.
+
+    Notes
+    -----
+    On CUDA the network runs in float16 under autocast, channels last; instance norms and the activation stay in
+    float32.
+    """
+
+    name = "torch"
+
+    def __init__(self, bundle: BundleInfo, device: str = "cpu", threads: int = 0) -> None:
+        import torch
+
+        self._torch: Any = torch
+        self._kind = device
+        self._bundle = bundle
+        self._before = torch.get_num_threads()
+        if threads:
+            torch.set_num_threads(threads)
+        network: Any = probability_network(bundle)
+        with memory_guard(device):
+            layout = torch.channels_last_3d if device == "cuda" else torch.preserve_format
+            self._network: Any = network.to(device=device, memory_format=layout)
+        self.device = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu"
+
+    def infer(self, windows: FloatArray) -> FloatArray:
+        """Probability of lesion (n, x, y, z) of windows (n, channels, x, y, z)."""
+        torch = self._torch
+        with network_guard(self._bundle, self.device), torch.inference_mode():
+            batch = torch.from_numpy(windows).to(self._kind)
+            with torch.autocast(self._kind, dtype=torch.float16, enabled=self._kind == "cuda"):
+                result = self._network(batch)
+            probability: FloatArray = result.float().cpu().numpy()
+        return probability
+
+    def close(self) -> None:
+        """Forget the network and give cached memory of the card back."""
+        self._network = None
+        self._torch.set_num_threads(self._before)
+        if self._kind == "cuda":
+            self._torch.cuda.empty_cache()

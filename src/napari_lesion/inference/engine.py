@@ -1,0 +1,233 @@
+"""The engine: organ, model grid, windows, and the probability of lesion on the native grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.core.display import Box
+from napari_lesion.core.errors import ModelError
+from napari_lesion.core.grid import Grid
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.probability import ProbabilityMap
+from napari_lesion.core.volume import Volume
+from napari_lesion.inference.backends.choose import batch_for, open_backend
+from napari_lesion.inference.organs import find_organ, mask_on, native_box
+from napari_lesion.inference.ports import OrganMask
+from napari_lesion.inference.resample import ModelFrame, to_model, to_native
+from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.inference.sliding import WindowCutter, run_windows
+from napari_lesion.inference.timings import remember
+from napari_lesion.inference.windows import Start, plan_windows
+from napari_lesion.models.bundle import BundleInfo, Intensity
+
+FloatArray = npt.NDArray[np.float32]
+
+CONNECTED_AT: Final = 0.1
+"""Marks that reach the search region at this probability are kept whole; others are dropped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the engine found, and how.
+
+    Parameters
+    ----------
+    probability
+        Probability of lesion on the native grid.
+    organ
+        The searched region.
+    windows
+        Number of windows that the network saw.
+    seconds
+        Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``back``.
+    device, backend
+        Where and with what it was computed.
+    notes
+        Facts for the user, one sentence each.
+    """
+
+    probability: ProbabilityMap
+    organ: OrganMask
+    windows: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+    backend: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class WindowPlan:
+    """The model grid over the search region, and the windows on it."""
+
+    frame: ModelFrame
+    region: npt.NDArray[np.bool_]
+    roi: tuple[int, int, int]
+    starts: list[Start]
+
+
+def predict(
+    volume: Volume,
+    bundle: BundleInfo,
+    settings: EngineSettings | None = None,
+    ctx: JobContext | None = None,
+    organ: OrganMask | None = None,
+) -> Prediction:
+    """Run a model over a volume.
+
+    Parameters
+    ----------
+    volume
+        The image, in the units that the model expects (HU on CT). It is not changed.
+    bundle
+        The model.
+    settings
+        Device, backend, windows.
+    ctx
+        Progress by window, and cancel within one.
+    organ
+        Search region found before; found here when None.
+
+    Raises
+    ------
+    ModelError
+        When the model is damaged, or needs something that is not here.
+    DeviceMemoryError
+        When the device has too little memory.
+    JobCancelled
+        When the user asked to stop.
+    """
+    settings, ctx = settings or EngineSettings(), ctx or JobContext()
+    _require_one_image(bundle)
+    clock = _Stopwatch()
+    with clock.stage("organ"):
+        organ = organ or find_organ(volume, bundle.organ, bundle.modality, ctx)
+    with clock.stage("resample"):
+        plan = plan_search(volume.grid, organ, bundle, settings.overlap)
+        image, notes = _network_image(volume, plan.frame, bundle.intensity, ctx)
+    with clock.stage("model"):
+        ctx.step("Loading the model")
+        backend, more = open_backend(bundle, settings, ctx)
+    try:
+        with clock.stage("windows"):
+            cutter = WindowCutter(image, plan.frame, plan.roi)
+            dense = run_windows(cutter, plan.starts, backend, batch_for(settings, backend.device), ctx)
+    finally:
+        backend.close()
+    del image, cutter
+    with clock.stage("back"):
+        ctx.step("Collecting the marks")
+        probability = to_native(_within_region(dense, plan.region), plan.frame)
+    remember(bundle, backend.name, backend.device, clock.seconds["windows"] / max(1, len(plan.starts)))
+    return Prediction(
+        probability=probability,
+        organ=organ,
+        windows=len(plan.starts),
+        seconds=clock.seconds,
+        device=backend.device,
+        backend=backend.name,
+        notes=(*notes, *more, *(() if organ.trusted else (f"{organ.reason}.",))),
+    )
+
+
+def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float | None = None) -> WindowPlan:
+    """Model grid around the search region, and the windows that cover it.
+
+    Parameters
+    ----------
+    grid
+        Native grid.
+    organ
+        Search region.
+    bundle
+        Spacing, orientation and window size of the model.
+    overlap
+        Share by which windows overlap; None for the model's own.
+    """
+    around = native_box(organ, grid)
+    frame = ModelFrame.of(grid, around, bundle.spacing_mm, bundle.axcodes)
+    roi = frame.roi_zyx(bundle.roi_size)
+    wide = _widened(around, grid, [r * q for r, q in zip(roi, frame.ratios, strict=True)])
+    frame = ModelFrame.of(grid, wide, bundle.spacing_mm, bundle.axcodes)
+    region = mask_on(organ, frame.grid)
+    starts = plan_windows(region, roi, bundle.overlap if overlap is None else overlap)
+    return WindowPlan(frame, region, roi, starts)
+
+
+def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
+    """The box, widened to at least some native voxels an axis where the grid allows, for real context."""
+    parts = []
+    for part, n, wanted in zip(box, grid.shape, least, strict=True):
+        missing = max(0, int(np.ceil(wanted)) - (part.stop - part.start))
+        start = max(0, part.start - missing // 2)
+        stop = min(n, max(part.stop, start + int(np.ceil(wanted))))
+        parts.append(slice(max(0, min(start, stop - int(np.ceil(wanted)))), stop))
+    return parts[0], parts[1], parts[2]
+
+
+def _network_image(
+    volume: Volume, frame: ModelFrame, intensity: Intensity, ctx: JobContext
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Resampled and scaled image on the model grid, and notes."""
+    notes: tuple[str, ...] = ()
+    missing = _count_nan(volume.array[frame.box])
+    if missing:
+        notes = (f"{missing} voxels without a value (NaN) were taken as {intensity.a_min:g}.",)
+    image = to_model(volume.array, frame, intensity.a_min, lambda done, total: ctx.step("Resampling", done, total))
+    scale = (intensity.b_max - intensity.b_min) / (intensity.a_max - intensity.a_min)
+    image -= intensity.a_min
+    image *= scale
+    image += intensity.b_min
+    if intensity.clip:
+        np.clip(image, min(intensity.b_min, intensity.b_max), max(intensity.b_min, intensity.b_max), out=image)
+    return image, notes
+
+
+def _count_nan(part: npt.NDArray[Any]) -> int:
+    if not np.issubdtype(part.dtype, np.floating):
+        return 0
+    return sum(int(np.count_nonzero(np.isnan(plane))) for plane in part)
+
+
+def _within_region(dense: FloatArray, region: npt.NDArray[np.bool_]) -> FloatArray:
+    """Drop marks that do not touch the search region; those that do stay whole, also where they grow out of it."""
+    import cc3d
+
+    if region.all():
+        return dense
+    above = dense >= CONNECTED_AT
+    dense[~above & ~region] = 0.0
+    labels = cc3d.connected_components(above, connectivity=26)
+    touching = np.zeros(int(labels.max()) + 1, dtype=bool)
+    touching[np.unique(labels[region])] = True
+    touching[0] = True
+    dense[~touching[labels]] = 0.0
+    return dense
+
+
+def _require_one_image(bundle: BundleInfo) -> None:
+    if bundle.channels != 1:
+        raise ModelError(
+            f"The model {bundle.name} cannot run on one image",
+            f"it needs {bundle.channels} images of the same patient",
+            "Choose a model with one input image",
+        )
+
+
+class _Stopwatch:
+    """Wall time by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began

@@ -1,0 +1,125 @@
+"""What a detection will cost on this machine, before it runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from napari_lesion.core.grid import Grid
+from napari_lesion.inference.backends.choose import batch_for, chosen, open_backend
+from napari_lesion.inference.engine import plan_search
+from napari_lesion.inference.ports import OrganMask
+from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.inference.timings import recall, remember
+from napari_lesion.models.bundle import BundleInfo
+
+PROCESS_MIB: Final = 450.0
+"""Measured: interpreter, libraries and a compiled residual UNet, without any image (docs/inference.md)."""
+WINDOW_BYTES_PER_VOXEL: Final = 260.0
+"""Measured: activations of the residual UNet a window voxel (docs/inference.md)."""
+
+
+class Basis(StrEnum):
+    """Where the seconds of an estimate come from."""
+
+    LAST_RUN = "last run"
+    PROBE = "probe"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected cost of a detection.
+
+    Parameters
+    ----------
+    windows
+        Windows to compute; exact when the search region was given, else those of the whole grid, an upper bound.
+    seconds
+        Expected seconds of the search; None when the model never ran on this machine and no probe was made.
+    memory_mib
+        Expected peak memory of the process, MiB, with the image itself.
+    basis
+        Where the seconds come from.
+    exact
+        Whether the search region was known.
+    device, backend
+        What would be used.
+    """
+
+    windows: int
+    seconds: float | None
+    memory_mib: float
+    basis: Basis
+    exact: bool
+    device: str
+    backend: str
+
+
+def estimate(
+    grid: Grid,
+    bundle: BundleInfo,
+    settings: EngineSettings | None = None,
+    organ: OrganMask | None = None,
+    *,
+    probe: bool = False,
+) -> Estimate:
+    """Windows, seconds and memory that a detection would take on this machine.
+
+    Parameters
+    ----------
+    grid
+        Native grid of the study.
+    bundle
+        The model.
+    settings
+        Device, backend, windows.
+    organ
+        Search region, when it is known already; without it the whole grid is counted.
+    probe
+        Whether to time two windows when the model never ran here; this loads the model, which takes some
+        seconds the first time (the converted network is kept for the detection).
+    """
+    settings = settings or EngineSettings()
+    device, backend = chosen(settings)
+    plan = plan_search(grid, organ or OrganMask.whole(grid, bundle.organ, ""), bundle, settings.overlap)
+    pace, basis = recall(bundle, backend, device), Basis.LAST_RUN
+    if pace is None and probe:
+        pace, basis = probe_window(bundle, settings), Basis.PROBE
+    return Estimate(
+        windows=len(plan.starts),
+        seconds=None if pace is None else pace * len(plan.starts),
+        memory_mib=_memory_mib(grid, int(np.prod(plan.frame.shape)), bundle, batch_for(settings, device)),
+        basis=Basis.UNKNOWN if pace is None else basis,
+        exact=organ is not None,
+        device=device,
+        backend=backend,
+    )
+
+
+def probe_window(bundle: BundleInfo, settings: EngineSettings) -> float:
+    """Seconds for one window, timed on the second of two; kept for later estimates."""
+    backend, _ = open_backend(bundle, settings)
+    try:
+        batch = batch_for(settings, backend.device)
+        windows = np.zeros((batch, bundle.channels, *bundle.roi_size), dtype=np.float32)
+        backend.infer(windows)
+        began = time.perf_counter()
+        backend.infer(windows)
+        seconds = (time.perf_counter() - began) / batch
+        remember(bundle, backend.name, backend.device, seconds)
+    finally:
+        backend.close()
+    return seconds
+
+
+def _memory_mib(grid: Grid, model_voxels: int, bundle: BundleInfo, batch: int) -> float:
+    """Image as int16, and on the model grid image, sum, weight (float32) and two masks, and one batch of windows."""
+    native = float(np.prod(grid.shape)) * 2
+    model = model_voxels * (3 * 4 + 2)
+    windows = float(np.prod(bundle.roi_size)) * batch * WINDOW_BYTES_PER_VOXEL
+    return PROCESS_MIB + (native + model + windows) / 2**20

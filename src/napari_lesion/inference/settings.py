@@ -1,0 +1,39 @@
+"""How the engine computes; none of it changes what is found, save rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from napari_lesion.core.parameters import Param, check_ranges
+
+DEVICES: Final = ("auto", "cpu", "cuda")
+BACKENDS: Final = ("auto", "openvino", "torch")
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Device, backend and windows.
+
+    Raises
+    ------
+    ValueError
+        When a value lies outside its range.
+    """
+
+    device: Annotated[str, Param("Where to compute; auto takes a CUDA card when there is one", choices=DEVICES)] = (
+        "auto"
+    )
+    backend: Annotated[str, Param("Library that runs the network; auto is openvino on the CPU", choices=BACKENDS)] = (
+        "auto"
+    )
+    overlap: Annotated[
+        float | None, Param("Share by which windows overlap; empty for the model's own", low=0.0, high=0.9, step=0.05)
+    ] = None
+    batch: Annotated[
+        int, Param("Windows computed together; 0 chooses: 1 on the CPU, 4 on a card", low=0, high=64)
+    ] = 0
+    threads: Annotated[int, Param("CPU threads; 0 for all that this process may use", low=0, high=256)] = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
