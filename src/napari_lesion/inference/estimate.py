@@ -59,6 +59,20 @@ class Estimate:
     device: str
     backend: str
 
+    @property
+    def device_words(self) -> str:
+        """Where it would be computed, for people."""
+        names = {"openvino": "OpenVINO", "torch": "PyTorch"}
+        return f"the {'CUDA card' if self.device.startswith('cuda') else 'CPU'} ({names[self.backend]})"
+
+    @property
+    def words(self) -> str:
+        """Time and place, for people: ``about 6 s on the CPU (OpenVINO)``."""
+        if self.seconds is None:
+            return f"{self.windows} windows on {self.device_words}, time not known before the first run here"
+        size = f"{self.seconds:.0f} s" if self.seconds < 90 else f"{self.seconds / 60:.0f} min"
+        return f"{'about' if self.exact else 'at most about'} {size} on {self.device_words}"
+
 
 def estimate(
     grid: Grid,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,11 @@ FINDERS: Final[Mapping[tuple[str, Modality], OrganFinder]] = {("lung", Modality.
 """Organ finders by organ of the model and modality of the model."""
 
 
+_found: WeakKeyDictionary[Volume, dict[tuple[str, Modality], OrganMask]] = WeakKeyDictionary()
+
+
 def find_organ(volume: Volume, organ: str, modality: Modality, ctx: JobContext | None = None) -> OrganMask:
-    """Region that a model searches in a volume.
+    """Region that a model searches in a volume; found once for each volume and remembered as long as it lives.
 
     Parameters
     ----------
@@ -37,7 +41,10 @@ def find_organ(volume: Volume, organ: str, modality: Modality, ctx: JobContext |
         return OrganMask.whole(
             volume.grid, organ, f"There is no search region for {what}; the whole volume is searched"
         )
-    return finder(volume, ctx)
+    known = _found.setdefault(volume, {})
+    if (organ, modality) not in known:
+        known[organ, modality] = finder(volume, ctx)
+    return known[organ, modality]
 
 
 def mask_on(organ: OrganMask, grid: Grid) -> npt.NDArray[np.bool_]:

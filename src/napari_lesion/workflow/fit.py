@@ -39,9 +39,7 @@ class Fit:
     @property
     def sentence(self) -> str:
         """One line for the dock."""
-        cost = (
-            f"about {_seconds(self.cost.seconds)} on {self.cost.device_words}, {self.cost.memory_mib / 1024:.1f} GiB"
-        )
+        cost = f"{self.cost.words}, {self.cost.memory_mib / 1024:.1f} GiB"
         if self.check.level == Level.GREEN:
             return f"Suits this study; {cost}"
         return f"{self.check.headline} ({cost})"
@@ -137,7 +135,3 @@ def available_memory_mib() -> float | None:
     if "SC_AVPHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
     return None
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
