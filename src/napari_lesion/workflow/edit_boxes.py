@@ -97,7 +97,30 @@ def meet(one: Box, other: Box) -> bool:
 
 
 def _all_boxes(array: IntArray) -> dict[int, Box]:
+    """Box of every label, looking closely only at the slices that hold one."""
     from scipy.ndimage import find_objects
 
-    found = find_objects(array, int(array.max(initial=0)))
-    return {label: (box[0], box[1], box[2]) for label, box in enumerate(found, start=1) if box is not None}
+    boxes: dict[int, Box] = {}
+    rows: npt.NDArray[np.bool_] = np.any(_as_words(array), axis=2)
+    for start, stop in _runs(np.any(rows, axis=1)):
+        lines = np.flatnonzero(np.any(rows[start:stop], axis=0))
+        outer = (slice(start, stop), slice(int(lines[0]), int(lines[-1]) + 1), slice(0, array.shape[2]))
+        part = array[outer]
+        for label, box in enumerate(find_objects(part, int(part.max())), start=1):
+            if box is not None:
+                here = shifted((box[0], box[1], box[2]), outer)
+                boxes[label] = union(boxes[label], here) if label in boxes else here
+    return boxes
+
+
+def _as_words(array: IntArray) -> IntArray:
+    """The same bytes as numbers of eight, where that is possible: empty rows are found several times as fast."""
+    if array.flags.c_contiguous and array.shape[2] * array.itemsize % 8 == 0:
+        return array.view(np.uint64)
+    return array
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First index of each run of true values, and the index after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
