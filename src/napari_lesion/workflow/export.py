@@ -177,7 +177,7 @@ def _detection(study: Study) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "model": {"name": found.model.name, "version": found.model.version, "sha256": found.model.sha256},
+        "model": {"name": found.model.name, "version": found.model.version, "sha256": found.model.weights_sha256},
         "parameters": asdict(found.parameters),
         "threshold": study.threshold,
         "min_volume_mm3": study.min_volume_mm3,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_lesion.core.errors import ModelError
-from napari_lesion.models.bundle import BundleInfo
+from napari_lesion.models.bundle import BundleInfo, OperatingPoint
 from napari_lesion.models.catalogue import find_bundle, list_bundles
 
-__all__ = ["BundleInfo", "default_model", "find_model", "list_models"]
+__all__ = ["BundleInfo", "OperatingPoint", "default_model", "find_model", "list_models"]
 
 
 def list_models() -> list[BundleInfo]:
