@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_lesion.core.findings import Check
 from napari_lesion.core.lesion import Lesion, Review, Status
-from napari_lesion.core.table import LesionTable
+from napari_lesion.core.table import LesionTable, Row
 from napari_lesion.core.volume import LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -135,6 +135,10 @@ def with_identity(table: LesionTable, lesions: dict[int, Lesion]) -> LesionTable
     rows = dict(table.rows)
     for label, lesion in lesions.items():
         if label in rows:
-            identity = {"status": str(lesion.status), "probability": lesion.probability, "review": str(lesion.review)}
+            identity: Row = {
+                "status": str(lesion.status),
+                "probability": lesion.probability,
+                "review": str(lesion.review),
+            }
             rows[label] = {**rows[label], **identity}
     return LesionTable(table.columns, rows)
