@@ -47,7 +47,9 @@ def make_study(model: np.ndarray, probability: np.ndarray | None = None) -> Stud
     study.model_labels.array[...] = model
     labels = [int(label) for label in np.unique(model) if label]
     study.lesions = {label: Lesion(label, Status.MODEL, 0.9) for label in labels}
-    study.table = LesionTable((Column("status"), Column("volume_mm3")), {label: {"volume_mm3": 1.0} for label in labels})
+    study.table = LesionTable(
+        (Column("status"), Column("volume_mm3")), {label: {"volume_mm3": 1.0} for label in labels}
+    )
     if probability is not None:
         detection: Any = FakeDetection(ProbabilityMap.from_dense(probability, GRID))
         study.detection = detection
