@@ -66,9 +66,10 @@ def _in_order(volume: Volume, headers: Mapping[str, Any]) -> Finding:
 
 
 def _slices(volume: Volume) -> tuple[int, float]:
-    """Number of axial slices and their distance, mm."""
-    axis = volume.grid.axial_axis
-    return volume.grid.shape[axis], volume.grid.spacing_zyx[axis]
+    """Number and distance, mm, of the slices across the coarsest axis, the axial one where several are."""
+    grid = volume.grid
+    axis = max(range(3), key=lambda a: (round(grid.spacing_zyx[a], 3), a == grid.axial_axis))
+    return grid.shape[axis], grid.spacing_zyx[axis]
 
 
 def _values(volume: Volume) -> Iterator[Finding]:
@@ -178,9 +179,7 @@ def _geometry(volume: Volume, headers: Mapping[str, Any]) -> Iterator[Finding]:
         yield _yellow("mended", headers["mended"])
     if "second_geometry" in headers:
         yield _yellow("two_geometries", f"The header holds two geometries: {headers['second_geometry']}")
-    tilt = headers.get("stated_tilt_deg", math.nan)
-    if abs(tilt) > TILT_LIMIT_DEG:
-        yield _gantry_tilt(tilt, resampled="resampled" in headers)
+    yield from _gantry_tilt(headers)
     if headers.get("orientation_stated") is False:
         yield _yellow("orientation_unknown", "The file does not state directions: left and right cannot be trusted")
     if volume.grid.obliquity_deg > OBLIQUE_LIMIT_DEG:
@@ -191,10 +190,14 @@ def _geometry(volume: Volume, headers: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _gantry_tilt(tilt: float, *, resampled: bool) -> Finding:
-    if resampled:
-        return _yellow("gantry_tilt", f"The scan was made with a gantry tilt of {tilt:.1f} degrees, now straightened")
-    return _green("gantry_tilt", f"A gantry tilt of {tilt:.1f} degrees is stated, but the slices lie straight")
+def _gantry_tilt(headers: Mapping[str, Any]) -> Iterator[Finding]:
+    tilt = headers.get("tilt_deg", 0.0)
+    stated = headers.get("stated_tilt_deg", math.nan)
+    if tilt:
+        yield _yellow("gantry_tilt", f"The scan was made with a gantry tilt of {tilt:.1f} degrees, now straightened")
+    elif abs(stated) > TILT_LIMIT_DEG:
+        message = f"A gantry tilt of {stated:.1f} degrees is stated, but the slices lie straight"
+        yield _green("gantry_tilt", message)
 
 
 _PLANES = ("axial", "coronal", "sagittal")
@@ -207,12 +210,12 @@ def _direction(volume: Volume, headers: Mapping[str, Any]) -> Iterator[Finding]:
     stored = _PLANES[(superior, posterior, left).index(0)]
     if stored != "axial":
         yield _green("not_axial", f"The images are stored as {stored} slices")
-    if matrix[2, 2 - superior] < 0:
-        yield _green("feet_last", "Slices are stored from head to feet")
+    elif matrix[2, 2 - superior] < 0:
+        yield _green("head_first", "Slices are stored from head to feet")
     if str(headers.get("patient_position", "")).startswith("FF"):
         yield _green("feet_first", "The patient lay feet first in the scanner; directions are as stated")
     in_plane = matrix[0, 2 - left], matrix[1, 2 - posterior]
-    if min(in_plane) < 0 and headers.get("format") == "DICOM":
+    if stored == "axial" and min(in_plane) < 0 and headers.get("format") == "DICOM":
         yield _green("turned_images", "The images are stored upside down or mirrored, and shown upright")
 
 

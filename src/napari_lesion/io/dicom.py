@@ -17,13 +17,11 @@ from napari_lesion.core.grid import FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.io.frames import read_frames
 from napari_lesion.io.headers import SliceHeader
-from napari_lesion.io.loaded import Loaded, SkewedGrid, kept_type
+from napari_lesion.io.loaded import Loaded, kept_type
 from napari_lesion.io.series import SAME_PLACE_MM, SeriesInfo
-from napari_lesion.io.spacing import spacing_of
+from napari_lesion.io.skew import skewed_grid
 
 MAX_THREADS = 8
-TILT_TOLERANCE = 1e-3
-"""Sideways step over distance of slices, above which a stack counts as sheared (0.06 degrees)."""
 
 
 def read_dicom(info: SeriesInfo, ctx: JobContext) -> Loaded:
@@ -50,7 +48,10 @@ def read_dicom(info: SeriesInfo, ctx: JobContext) -> Loaded:
         raise InputError("The images differ in size from their headers", f"{array.shape} against {grid.shape}")
     headers = series_facts(info)
     headers["repeated_mm"], headers["files"] = repeated, info.files
-    return Loaded(array, _skewed(info, grid) or grid, headers)
+    skewed = skewed_grid(grid.size, _affine(info, grid), [h.height for h in info.headers])
+    if skewed is not None:
+        headers["tilt_deg"] = skewed.tilt_deg
+    return Loaded(array, skewed or grid, headers)
 
 
 def series_facts(info: SeriesInfo) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def _series_grid(info: SeriesInfo) -> Grid:
             _decode_file(file)
         raise _damaged(files[-1]) from error
     x, y, z = image.GetSpacing()
-    step = z if len(files) == 1 else z / (len(info.files) - 1)
+    placed = all(math.isfinite(h.height) for h in info.headers)
+    step = z / (len(info.files) - 1) if placed and len(files) > 1 else z
     return Grid(
         size=(*image.GetSize()[:2], len(info.files)),
         spacing=(x, y, step),
@@ -170,35 +172,10 @@ def _damaged(path: Path) -> InputError:
     )
 
 
-def _skewed(info: SeriesInfo, grid: Grid) -> SkewedGrid | None:
-    """The true places of the slices when the rectangular grid would be wrong, else None."""
-    spacing = spacing_of([h.height for h in info.headers])
-    if len(info.files) < 2 or spacing is None:
-        return None
+def _affine(info: SeriesInfo, grid: Grid) -> FloatArray:
+    """Matrix from index (x, y, z, 1) to LPS mm with the step from slice to slice as the headers state it."""
     affine = grid.affine_lps.copy()
-    step, sideways = _steps(info)
-    affine[:3, 2] = step
-    tilted = sideways > TILT_TOLERANCE
-    if not tilted and not spacing.wrong:
-        return None
-    heights = None
-    angle = math.degrees(math.atan(sideways))
-    reason = f"its slices are shifted against each other, as by a gantry tilt of {angle:.1f} degrees"
-    if spacing.wrong:
-        positions = np.asarray(spacing.positions)
-        heights = (positions - positions[0]) / spacing.grid_step
-        reason = f"its slices are at uneven distances, {spacing.smallest:.2f} to {spacing.largest:.2f} mm"
-    return SkewedGrid(grid.size, affine, reason, heights)
-
-
-def _steps(info: SeriesInfo) -> tuple[FloatArray, float]:
-    """Mean step from slice to slice, LPS mm, and its sideways share of the distance (tangent of the tilt)."""
-    first, last = info.headers[0], info.headers[-1]
-    normal = np.asarray(first.normal, dtype=np.float64)
-    normal /= np.linalg.norm(normal)
-    whole = np.asarray(last.position) - np.asarray(first.position)
-    along = float(whole @ normal)
-    sideways = float(np.linalg.norm(whole - along * normal))
-    if sideways < 0.5 * min(first.pixel_spacing or (1.0,)):
-        sideways = 0.0
-    return whole / (len(info.headers) - 1), sideways / along
+    first, last = info.headers[0].position, info.headers[-1].position
+    if first is not None and last is not None and len(info.headers) > 1:
+        affine[:3, 2] = (np.asarray(last) - np.asarray(first)) / (len(info.headers) - 1)
+    return affine

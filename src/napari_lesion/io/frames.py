@@ -11,7 +11,7 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import Grid
 from napari_lesion.io.headers import read_dataset
 from napari_lesion.io.loaded import Loaded, SkewedGrid, kept_type
-from napari_lesion.io.spacing import spacing_of
+from napari_lesion.io.skew import skewed_grid
 
 if TYPE_CHECKING:
     from napari_lesion.io.series import SeriesInfo
@@ -59,7 +59,10 @@ def read_frames(info: SeriesInfo) -> Loaded:
         raise InputError(f"{path.name} cannot be decoded", f"its pixels have the shape {pixels.shape}")
     heights = tuple(float(p) for p in positions @ (step / distance))
     grid = _grid(positions, orientation, measures, pixels.shape)
-    return Loaded(pixels, grid, _facts(info, dataset, heights))
+    facts = _facts(info, dataset, heights)
+    if isinstance(grid, SkewedGrid):
+        facts["tilt_deg"] = grid.tilt_deg
+    return Loaded(pixels, grid, facts)
 
 
 def _geometry(dataset: Any, name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], tuple[float, float]]:
@@ -111,18 +114,14 @@ def _grid(
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     normal = np.cross(orientation[0], orientation[1])
     along = float(step @ normal)
-    sideways = float(np.linalg.norm(step - along * normal))
     size = (shape[2], shape[1], shape[0])
     row_distance, column_distance = measures
-    spacing = spacing_of([float(p) for p in positions @ (normal if along > 0 else -normal)])
-    if sideways * (len(positions) - 1) > 0.5 * min(measures) or (spacing is not None and spacing.wrong):
-        affine = np.eye(4)
-        affine[:3, 0], affine[:3, 1] = orientation[0] * column_distance, orientation[1] * row_distance
-        affine[:3, 2], affine[:3, 3] = step, positions[0]
-        heights = None
-        if spacing is not None and spacing.wrong:
-            heights = (np.asarray(spacing.positions) - spacing.positions[0]) / spacing.grid_step
-        return SkewedGrid(size, affine, "its frames are shifted against each other, or at uneven distances", heights)
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1] = orientation[0] * column_distance, orientation[1] * row_distance
+    affine[:3, 2], affine[:3, 3] = step, positions[0]
+    skewed = skewed_grid(size, affine, [float(p) for p in positions @ (normal if along > 0 else -normal)])
+    if skewed is not None:
+        return skewed
     direction = np.column_stack([orientation[0], orientation[1], normal if along > 0 else -normal])
     return Grid(
         size=size,

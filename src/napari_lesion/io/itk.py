@@ -10,7 +10,7 @@ import numpy as np
 from napari_lesion.core.errors import GeometryError, InputError
 from napari_lesion.core.grid import ORTHONORMAL_TOLERANCE, FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.io.loaded import Loaded, SkewedGrid, kept_type
+from napari_lesion.io.loaded import Convert, Loaded, SkewedGrid, kept_type
 from napari_lesion.io.nifti import MENDABLE_SHEAR, mended, shear_of
 
 NRRD_GEOMETRY = ("space", "space directions", "space origin")
@@ -18,8 +18,17 @@ PLACING_KEYS = ("TransformMatrix", "Rotation", "Orientation", "space directions"
 HEADER_BYTES = 1 << 16
 
 
-def read_itk(path: Path, ctx: JobContext) -> Loaded:
+def read_itk(path: Path, ctx: JobContext, convert: Convert = kept_type) -> Loaded:
     """Read a NRRD or MetaImage file with three dimensions (or more, of size 1).
+
+    Parameters
+    ----------
+    path
+        The file.
+    ctx
+        Progress.
+    convert
+        Chooses the type of the values.
 
     Raises
     ------
@@ -53,7 +62,8 @@ def read_itk(path: Path, ctx: JobContext) -> Loaded:
         image = reader.Execute()
     except RuntimeError as error:
         raise _refused(path, error) from error
-    array = kept_type(SimpleITK.GetArrayViewFromImage(image).reshape(size[2::-1]))
+    pixels = convert(SimpleITK.GetArrayViewFromImage(image).reshape(size[2::-1]))
+    array = pixels if pixels.base is None else pixels.copy()  # a view dies with the image
     keys = _header_lines(path)
     grid, notes = _placed(image, (size[0], size[1], size[2]))
     facts: dict[str, Any] = {"orientation_stated": any(key in keys for key in PLACING_KEYS)}
@@ -64,7 +74,7 @@ def read_itk(path: Path, ctx: JobContext) -> Loaded:
         facts["format"] = "MetaImage"
     if notes:
         facts["mended"] = notes[0]
-    return Loaded(array.copy(), grid, facts, notes)
+    return Loaded(array, grid, facts, notes)
 
 
 def _placed(image: Any, size: tuple[int, int, int]) -> tuple[Grid | SkewedGrid, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.grid import FloatArray, Grid
+
+Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+"""Turns stored values into the type that is kept."""
 
 SHORT = np.iinfo(np.int16)
 
@@ -23,16 +27,19 @@ class SkewedGrid:
         Number of voxels along (x, y, z).
     affine_lps
         4x4 matrix from index (x, y, z, 1) to LPS mm, for slices at even distances.
-    heights
-        Positions of the slices along z in steps of the affine, when they are uneven.
     reason
         Why the grid is not rectangular, as a clause.
+    heights
+        Positions of the slices along z in steps of the affine, when they are uneven.
+    tilt_deg
+        Angle between the stack and the normal of its slices; 0 when only the distances are uneven.
     """
 
     size: tuple[int, int, int]
     affine_lps: FloatArray
     reason: str
     heights: FloatArray | None = None
+    tilt_deg: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,3 +75,8 @@ def kept_type(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         fits = array.dtype.itemsize == 1 or (array.min() >= SHORT.min and array.max() <= SHORT.max)
         return array.astype(np.int16 if fits else np.float32)
     return array.astype(np.float32, copy=False)
+
+
+def stored_type(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as it is stored, in the byte order of this machine; for labels, which must keep every digit."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -15,6 +15,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import LabelMap, Source
 from napari_lesion.io.atomic import atomic_path, extension
 from napari_lesion.io.itk import NRRD_GEOMETRY, read_itk
+from napari_lesion.io.loaded import stored_type
 from napari_lesion.io.nifti import read_nifti
 from napari_lesion.io.series import is_image_file
 
@@ -22,6 +23,7 @@ WRITTEN_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
 MOVED_VOXELS = 0.5
 """Distance of a centroid read back, in voxels, above which a mask counts as wrong."""
 MILLIMETRES = 2
+HIGHEST_LISTED = 1 << 16
 
 
 def read_labels(path: Path) -> LabelMap:
@@ -45,7 +47,7 @@ def read_labels(path: Path) -> LabelMap:
     if not is_image_file(path):
         raise InputError(f"{path.name} is not a mask that can be opened", f"its extension is {path.suffix}")
     nifti = path.name.lower().endswith((".nii", ".nii.gz"))
-    loaded = (read_nifti if nifti else read_itk)(path, JobContext())
+    loaded = (read_nifti if nifti else read_itk)(path, JobContext(), stored_type)
     if not isinstance(loaded.grid, Grid):
         raise InputError(f"The mask {path.name} lies on no rectangular grid", loaded.grid.reason)
     return LabelMap(_whole(path, loaded.array), loaded.grid)
@@ -154,6 +156,7 @@ def _write_nifti(path: Path, labels: LabelMap, fields: dict[str, Any] | None) ->
         image.header.set_xyzt_units(MILLIMETRES)
     else:
         image = kind(labels.array.T, None, kind.header_class())
+        image.set_data_dtype(labels.array.dtype)
         for name, value in fields.items():
             if name == "pixdim":
                 image.header["pixdim"][:4] = value
@@ -218,14 +221,18 @@ def _centroids(labels: LabelMap) -> Iterator[tuple[int, int, npt.NDArray[np.floa
     """Label, number of voxels and centroid (LPS mm) of each lesion, found in boxes instead of whole passes."""
     from scipy import ndimage
 
-    array = labels.array
+    array, values = _numbered(labels.array)
+    for number, box in enumerate(ndimage.find_objects(array), start=1):
+        if box is not None:
+            index = np.argwhere(array[box] == number)
+            start = np.array([part.start for part in box])
+            value = number if values is None else int(values[number - 1])
+            yield value, len(index), labels.grid.to_physical(index.mean(axis=0) + start)
+
+
+def _numbered(array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Labels that `find_objects` can list one by one: renumbered from 1, with their values, where they run high."""
+    if array.max(initial=0) <= HIGHEST_LISTED:
+        return array, None
     values = np.unique(array[array > 0])
-    if not values.size:
-        return
-    # find_objects makes a list up to the largest label: number them densely first
-    dense = np.zeros(int(values[-1]) + 1, dtype=np.int32)
-    dense[values] = np.arange(1, len(values) + 1)
-    for value, box in zip(values, ndimage.find_objects(dense[array]), strict=True):
-        index = np.argwhere(array[box] == value)
-        start = np.array([part.start for part in box])
-        yield int(value), len(index), labels.grid.to_physical(index.mean(axis=0) + start)
+    return np.searchsorted(np.concatenate([[0], values]), array), values

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from napari_lesion.core.errors import GeometryError, InputError
 from napari_lesion.core.grid import FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.io.loaded import Loaded, SkewedGrid, kept_type
+from napari_lesion.io.loaded import Convert, Loaded, SkewedGrid, kept_type
 
 MENDABLE_SHEAR = 5e-3
 """Departure of ``DᵀD`` from the identity that rounding in a header can explain."""
@@ -29,12 +29,22 @@ SPACING_DISAGREEMENT = 1e-3
 QUATERNION_TOLERANCE = 1e-3
 STANDARD_SPACE = 3
 """Codes from Talairach upwards say where a voxel lies in an atlas, not in the scanner."""
+MILLIMETRES_OF_UNIT = {1: 1e3, 2: 1.0, 3: 1e-3}
 CHUNK = 1 << 23
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def read_nifti(path: Path, ctx: JobContext) -> Loaded:
+def read_nifti(path: Path, ctx: JobContext, convert: Convert = kept_type) -> Loaded:
     """Read a .nii or .nii.gz file with three dimensions (or more, of size 1).
+
+    Parameters
+    ----------
+    path
+        The file.
+    ctx
+        Progress and cancel.
+    convert
+        Chooses the type of the values.
 
     Raises
     ------
@@ -47,7 +57,7 @@ def read_nifti(path: Path, ctx: JobContext) -> Loaded:
     header = _header(path, content)
     shape = _shape(path, header)
     grid, headers, notes = _geometry(path, header, shape)
-    array = _voxels(path, header, content, shape)
+    array = convert(_voxels(path, header, content, shape))
     headers["nifti"] = geometry_fields(header)
     return Loaded(array, grid, headers, notes)
 
@@ -98,7 +108,7 @@ def _shape(path: Path, header: Any) -> tuple[int, int, int]:
 
 
 def _voxels(path: Path, header: Any, content: bytearray, size: tuple[int, int, int]) -> npt.NDArray[Any]:
-    """Voxels (z, y, x) after rescaling, int16 or float32."""
+    """Voxels (z, y, x) after rescaling."""
     dtype, start = header.get_data_dtype(), int(header["vox_offset"]) or header.single_vox_offset
     if dtype.kind not in "iufb":
         raise InputError(f"{path.name} cannot be measured", f"its voxels are of the type {dtype}")
@@ -109,7 +119,7 @@ def _voxels(path: Path, header: Any, content: bytearray, size: tuple[int, int, i
     raw = np.frombuffer(content, dtype, count, start).reshape(size[::-1])
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if (slope in (0.0, 1.0) and intercept == 0.0) or not math.isfinite(slope + intercept):
-        return kept_type(raw)
+        return raw
     return _rescaled(raw, slope or 1.0, intercept)
 
 
@@ -117,7 +127,7 @@ def _rescaled(raw: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDAr
     """``raw * slope + intercept`` slice by slice; whole numbers stay whole when slope and intercept are."""
     whole = raw.dtype.kind in "iub" and slope.is_integer() and intercept.is_integer()
     if whole and np.iinfo(raw.dtype if raw.dtype.kind != "b" else np.uint8).bits <= 16:
-        return kept_type(raw.astype(np.int64) * int(slope) + int(intercept))
+        return raw.astype(np.int64) * int(slope) + int(intercept)
     out = np.empty(raw.shape, dtype=np.float32)
     for k, part in enumerate(raw):
         out[k] = part * np.float64(slope) + intercept
@@ -147,7 +157,7 @@ def _geometry(
 
 
 def _affines(header: Any) -> dict[str, FloatArray]:
-    """RAS affines that the header states: ``sform`` and ``qform``."""
+    """RAS affines that the header states, in mm: ``sform`` and ``qform``."""
     found: dict[str, FloatArray] = {}
     if int(header["sform_code"]) > 0:
         found["sform"] = np.asarray(header.get_sform(), dtype=np.float64)
@@ -159,7 +169,8 @@ def _affines(header: Any) -> dict[str, FloatArray]:
             for axis, value in zip("bcd", imaginary / norm, strict=True):
                 turned[f"quatern_{axis}"] = value
             found["qform"] = np.asarray(turned.get_qform(), dtype=np.float64)
-    return {name: affine for name, affine in found.items() if _usable(affine)}
+    scale = np.diag([MILLIMETRES_OF_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)] * 3 + [1.0])
+    return {name: scale @ affine for name, affine in found.items() if _usable(affine)}
 
 
 def _usable(affine: FloatArray) -> bool:
