@@ -18,6 +18,7 @@ def test_an_error_says_what_why_and_what_to_do() -> None:
     error = LesionError("the file cannot be read.", "it ends too early", "copy it again")
     assert error.message == "The file cannot be read. It ends too early. Copy it again."
     assert str(error) == error.message
+    assert LesionError("scan.nii is empty").message == "scan.nii is empty."
 
 
 def test_a_check_is_as_serious_as_its_worst_finding() -> None:

@@ -56,4 +56,6 @@ class DeviceMemoryError(LesionError):
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Capitalise a plain word; the name of a file or folder stays as it is."""
+    first = text.split(maxsplit=1)[0]
+    return text[:1].upper() + text[1:] if first.strip(",:;").isalpha() else text
