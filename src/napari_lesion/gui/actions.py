@@ -34,23 +34,27 @@ class Action:
 
 OPEN = Action("open", "Open study…", "Shift+O", "Open an image file or a DICOM folder")
 SAMPLE = Action("sample", "Try the sample study", "Shift+T", "Open the sample study that comes with the plugin")
+RECENT = Action("recent", "Recent", "Shift+R", "Studies that were opened last")
 ADOPT = Action("adopt", "Use the selected layer", "Shift+U", "Use the image layer that is selected in napari")
 NEXT_WINDOW = Action("next_window", "Next window", "W", "Next window preset (level and width)")
 DETECT = Action("detect", "Detect lesions", "Shift+D", "Run the model on the open study")
 CANCEL = Action("cancel", "Cancel", "Shift+X", "Stop what is running; nothing is changed then")
 LOWER = Action("lower", "Lower threshold", ",", "Lower the threshold by 0.02: more is marked")
 HIGHER = Action("higher", "Higher threshold", ".", "Raise the threshold by 0.02: less is marked")
+CARD = Action("card", "Model card", "Shift+I", "What the model was trained on, and how well it does")
 PREVIOUS = Action("previous", "Previous", "J", "Go to the previous lesion of the table")
 NEXT = Action("next", "Next", "K", "Go to the next lesion of the table")
 ACCEPT = Action("accept", "Accept", "Y", "Accept the selected lesion; again to take it back")
 REJECT = Action("reject", "Reject", "N", "Reject the selected lesion; again to take it back")
 COPY = Action("copy", "Copy", "Shift+C", "Copy the table, ready for a spreadsheet")
+COLUMNS = Action("columns", "Columns", "Shift+K", "Choose which measurements stand in the table")
 OUTLINE = Action("outline", "Outline", "G", "Show lesions as outlines or filled")
 HIDE = Action("hide", "Hide", "H", "Hide lesions and axes while the key is held")
 EXPORT = Action("export", "Export…", "Shift+E", "Write lesions.csv, the mask and run.json to a folder")
 
 DOCK_ACTIONS = (
     OPEN,
+    RECENT,
     SAMPLE,
     ADOPT,
     NEXT_WINDOW,
@@ -58,11 +62,13 @@ DOCK_ACTIONS = (
     CANCEL,
     LOWER,
     HIGHER,
+    CARD,
     PREVIOUS,
     NEXT,
     ACCEPT,
     REJECT,
     COPY,
+    COLUMNS,
     OUTLINE,
     HIDE,
     EXPORT,

@@ -1,0 +1,220 @@
+"""Puts the dock together: session, job runners, bridge, presenters and panels, their signals and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from qtpy.QtCore import QTimer
+
+from napari_lesion.core.errors import LesionError
+from napari_lesion.gui import actions
+from napari_lesion.gui.adopt import volume_of_layer
+from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
+from napari_lesion.gui.preferences import Preferences
+from napari_lesion.gui.presenters.detect import DetectPresenter
+from napari_lesion.gui.presenters.export import ExportPresenter
+from napari_lesion.gui.presenters.lesions import LesionsPresenter
+from napari_lesion.gui.presenters.study import StudyPresenter
+from napari_lesion.gui.presenters.viewing import ViewerPresenter
+from napari_lesion.gui.recent import RecentStudies
+from napari_lesion.gui.session import Session
+from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.export import ExportPanel
+from napari_lesion.gui.widgets.lesions import LesionsPanel
+from napari_lesion.gui.widgets.study import StudyPanel
+from napari_lesion.gui.worker import QtJobRunner
+from napari_lesion.workflow.study import Study
+
+
+class Panels(Protocol):
+    """The panels of the dock."""
+
+    study: StudyPanel
+    detect: DetectPanel
+    lesions: LesionsPanel
+    export: ExportPanel
+
+
+class DockController:
+    """Everything behind the dock that is no widget; plain Python, so that it outlives the widgets for a clean end.
+
+    Parameters
+    ----------
+    viewer
+        napari's viewer, or its public proxy.
+    panels
+        The panels to wire.
+    preferences
+        Preferences of the user.
+    """
+
+    def __init__(self, viewer: Any, panels: Panels, preferences: Preferences) -> None:
+        self.viewer = viewer
+        self.panels = panels
+        self.session = Session()
+        self.runner = QtJobRunner()
+        self.quick = QtJobRunner()
+        self.bridge = LayerBridge(viewer)
+        self.viewing = ViewerPresenter(self.session, self.bridge, preferences)
+        self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, RecentStudies())
+        self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
+        self.lesions = LesionsPresenter(self.session, panels.lesions, preferences.colours)
+        self.export = ExportPresenter(self.session, self.runner, panels.export)
+        self._bound: list[str] = []
+        self._open = True
+        self._connect_panels()
+        self._connect_world()
+        self._bind_keys()
+
+    def start(self) -> None:
+        """Fill the panels."""
+        self.study.start()
+        self.detect.start()
+        self.study.organ = self.detect.model.organ if self.detect.model else ""
+        self.lesions.show()
+        self.export.show()
+
+    def shutdown(self) -> None:
+        """Stop jobs, keys and listening; called once, when the dock or the viewer closes."""
+        if not self._open:
+            return
+        self._open = False
+        self.runner.abandon()
+        self.quick.abandon()
+        self.bridge.disconnect()
+        self.viewer.dims.events.current_step.disconnect(self._caption)
+        for key in self._bound:
+            self.viewer.bind_key(key, None)
+
+    # -- wiring ------------------------------------------------------------------------------------------------------
+
+    def _connect_panels(self) -> None:
+        p = self.panels
+        p.study.path_chosen.connect(self.study.open_path)
+        p.study.sample_chosen.connect(self.study.open_sample)
+        p.study.adopt_clicked.connect(self.adopt)
+        p.study.window_chosen.connect(self.study.set_window)
+        p.study.modality_stated.connect(self.study.state_modality)
+        p.detect.detect_clicked.connect(self.detect.detect)
+        p.detect.cancel_clicked.connect(self.detect.cancel)
+        p.detect.model_chosen.connect(self._choose_model)
+        p.detect.parameters_changed.connect(self.detect.check_fit)
+        p.detect.threshold_chosen.connect(self.detect.set_threshold)
+        p.lesions.label_chosen.connect(self.lesions.select)
+        p.lesions.step_clicked.connect(self.lesions.step)
+        p.lesions.accept_clicked.connect(self.lesions.accept)
+        p.lesions.reject_clicked.connect(self.lesions.reject)
+        p.lesions.copy_clicked.connect(self.lesions.copy)
+        p.lesions.outline_clicked.connect(self.toggle_outline)
+        p.lesions.columns_chosen.connect(self.lesions.set_optional_columns)
+        p.export.export_clicked.connect(self.export.export)
+
+    def _connect_world(self) -> None:
+        self.runner.busy_changed.connect(self._on_busy)
+        self.session.study_changed.connect(self._on_study)
+        self.bridge.lesion_clicked.connect(self.lesions.clicked_in_image)
+        self.bridge.image_removed.connect(self.study.close)
+        self.bridge.labels_removed.connect(self._on_labels_removed)
+        self.viewer.dims.events.current_step.connect(self._caption)
+
+    def callbacks(self) -> dict[actions.Action, Callable[[], None]]:
+        """What each action does."""
+        return {
+            actions.OPEN: self.panels.study.ask_file_or_folder,
+            actions.RECENT: self.panels.study.show_recent_menu,
+            actions.SAMPLE: self.study.open_sample,
+            actions.ADOPT: self.adopt,
+            actions.NEXT_WINDOW: self.study.next_window,
+            actions.DETECT: self.detect.detect,
+            actions.CANCEL: self.detect.cancel,
+            actions.LOWER: partial(self.detect.nudge, -1),
+            actions.HIGHER: partial(self.detect.nudge, 1),
+            actions.PREVIOUS: partial(self.lesions.step, -1),
+            actions.NEXT: partial(self.lesions.step, 1),
+            actions.ACCEPT: self.lesions.accept,
+            actions.REJECT: self.lesions.reject,
+            actions.COPY: self.lesions.copy,
+            actions.OUTLINE: self.toggle_outline,
+            actions.EXPORT: self.export.export,
+            actions.CARD: self.panels.detect.open_card,
+            actions.COLUMNS: self.panels.lesions.choose_columns,
+        }
+
+    def _bind_keys(self) -> None:
+        for action, callback in self.callbacks().items():
+            self.bind(action.key, partial(_on_press, callback))
+        self.bind(actions.HIDE.key, self._while_hidden)
+
+    def bind(self, key: str, callback: Callable[[Any], Any]) -> None:
+        """Bind a key of the viewer until `shutdown`."""
+        self.viewer.bind_key(key, callback, overwrite=True)
+        self._bound.append(key)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> None:
+        """Open a file or folder that was dropped on the dock."""
+        self.study.open_path(path)
+
+    def adopt(self) -> None:
+        """Make a study of the image layer that is selected in napari."""
+        layer = self.bridge.selected_image()
+        if layer is None:
+            self.study.show_error(
+                LesionError("No image layer is selected", todo="Select one in napari's layer list first")
+            )
+            return
+        try:
+            volume = layer.metadata.get(VOLUME_KEY) or volume_of_layer(layer)
+        except LesionError as error:
+            self.study.show_error(error)
+            return
+        layer.visible = False
+        self.study.open_volume(volume)
+
+    def toggle_outline(self) -> None:
+        """Change between outlines and filled areas."""
+        self.viewing.toggle_outline()
+        self.panels.lesions.set_outline(self.viewing.style.outline)
+
+    def _choose_model(self, index: int) -> None:
+        self.detect.choose_model(index)
+        self.study.organ = self.detect.model.organ if self.detect.model else ""
+
+    def _while_hidden(self, _viewer: Any) -> Iterator[None]:
+        self.viewing.set_hidden(True)
+        yield
+        self.viewing.set_hidden(False)
+
+    def _on_busy(self, busy: bool) -> None:
+        self.bridge.set_editable(not busy)
+
+    def _on_study(self, study: Study | None) -> None:
+        self._caption()
+        if study is None:
+            self.bridge.set_caption("")
+
+    def _on_labels_removed(self) -> None:
+        """Stop what looks at the labels, and show them again: they belong to the study, not to the layer.
+
+        Only after napari has finished removing: when it clears all layers, the image and the study go next.
+        """
+        self.runner.abandon()
+        self.panels.detect.show_running(False)
+        QTimer.singleShot(0, self._restore_labels)
+
+    def _restore_labels(self) -> None:
+        if self._open and self.bridge.image_layer is not None:
+            self.viewing.restore_labels()
+
+    def _caption(self, _event: Any = None) -> None:
+        study = self.session.study
+        if study is not None and self.bridge.view is not None:
+            self.bridge.set_caption(self.bridge.describe_slice())
+
+
+def _on_press(callback: Callable[[], None], _viewer: Any) -> None:
+    callback()

@@ -1,0 +1,115 @@
+"""The dock: panels from top to bottom in the order of the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+from napari_lesion.gui.controller import DockController
+from napari_lesion.gui.preferences import load_preferences
+from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.export import ExportPanel
+from napari_lesion.gui.widgets.lesions import LesionsPanel
+from napari_lesion.gui.widgets.parts import line, rule, say
+from napari_lesion.gui.widgets.study import StudyPanel
+from napari_lesion.gui.widgets.theme import palette_of, style_sheet
+from napari_lesion.workflow.detect import DetectParameters
+from napari_lesion.workflow.sample import SAMPLES
+
+WIDTH = 420
+NARROWEST = 380
+MARGIN = 8
+DISCLAIMER = "Research use only. Not a medical device."
+
+
+class LesionDock(QWidget):
+    """Find, review, correct, measure and export lesions of one study.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer, as napari gives it to plugin widgets.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        preferences = load_preferences()
+        self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
+        self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
+        self.lesions = LesionsPanel()
+        self.export = ExportPanel()
+        self._window: QObject | None = None
+        self._viewer = napari_viewer
+        self._build()
+        self.controller = DockController(napari_viewer, self, preferences)
+        self.destroyed.connect(self.controller.shutdown)
+        self._set_theme()
+        napari_viewer.events.theme.connect(self._set_theme)
+        self.controller.start()
+
+    def sizeHint(self) -> QSize:
+        """Width at which nothing is cut off."""
+        return QSize(WIDTH, 700)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files and folders."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.controller.open_path(paths[0])
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Watch the window, to stop jobs before it closes."""
+        super().showEvent(event)
+        window = self.window()
+        if window is not self and window is not self._window:
+            self._window = window
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stop everything when the window closes."""
+        if watched is self._window and event.type() == QEvent.Type.Close:
+            self.controller.shutdown()
+        return False
+
+    def _build(self) -> None:
+        self.setMinimumWidth(NARROWEST)
+        self.setAcceptDrops(True)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer.addWidget(area)
+        inside = QWidget()
+        area.setWidget(inside)
+        self._layout = QVBoxLayout(inside)
+        self._layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
+        self._layout.setSpacing(6)
+        for panel in (self.study, self.detect):
+            self._layout.addWidget(panel)
+            self._layout.addWidget(rule())
+        self._layout.addWidget(self.lesions, 1)
+        self._layout.addWidget(rule())
+        self._layout.addWidget(self.export)
+        footer = line("dim")
+        say(footer, DISCLAIMER)
+        self._layout.addWidget(footer)
+
+    def _set_theme(self, _event: Any = None) -> None:
+        from napari.utils.theme import get_theme
+
+        palette = palette_of(get_theme(self._viewer.theme))
+        self.setStyleSheet(style_sheet(palette))
+        for panel in (self.study, self.detect, self.lesions, self.export):
+            panel.set_palette(palette)

@@ -1,0 +1,342 @@
+"""The bridge to napari's layers: the only module that touches one, and only on the main thread.
+
+Image, labels and axes are anatomical NumPy views of the study's own arrays, so painting in a layer is painting
+in the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+
+from napari_lesion.core.display import AXIS_LABELS, AnatomicalView
+from napari_lesion.gui.palette import AXES, YELLOW
+from napari_lesion.gui.presenters.viewing import AxisLine, MaskStyle
+from napari_lesion.gui.windows import Window
+from napari_lesion.workflow.study import Study
+
+UNITS = ("mm", "mm", "mm")
+LABELS_NAME = "Lesions"
+AXES_NAME = "Lesion axes"
+VOLUME_KEY = "napari_lesion_volume"
+PLANES = ("Axial", "Coronal", "Sagittal")
+SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
+TEXT_SIZE = 11
+BEYOND = 0.25
+EXTENT_SHARE = 1 / 3
+SMALLEST_VIEW_MM = 60.0
+KEEP_ZOOM_BETWEEN = (0.1, 0.6)
+FALLBACK_CANVAS = (600, 600)
+
+
+class LayerBridge:
+    """Shows one study in a viewer.
+
+    Parameters
+    ----------
+    viewer
+        napari's viewer, or the public proxy of it that plugin widgets get.
+    """
+
+    lesion_clicked = Signal(int)
+    """Label under a click in the image; 0 beside every lesion."""
+    image_removed = Signal()
+    """The user removed the image layer of the study."""
+    labels_removed = Signal()
+    """The user removed the lesion layer of the study."""
+    labels_shown = Signal(object)
+    """The lesion layer of another study is there; None when there is none."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.view: AnatomicalView | None = None
+        self._image: Any = None
+        self._labels: Any = None
+        self._axes: Any = None
+        self._busy = False
+        self._colours: dict[int, str] = {}
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.mouse_drag_callbacks.append(self._on_press)
+
+    # -- the layers of a study ---------------------------------------------------------------------------------------
+
+    @property
+    def image_layer(self) -> Any:
+        """Image layer of the study; None when it is not shown."""
+        return self._image
+
+    @property
+    def labels_layer(self) -> Any:
+        """Labels layer of the study; None when it is not shown."""
+        return self._labels
+
+    def show(self, study: Study, window: Window) -> None:
+        """Show the image and the lesions of a study instead of those shown before."""
+        self.clear()
+        self.view = AnatomicalView.of(study.volume.grid)
+        self._busy = True
+        try:
+            self._image = self.viewer.add_image(
+                self.view.apply(study.volume.array),
+                name=study.volume.source.case,
+                contrast_limits=window.limits,
+                colormap="gray",
+                metadata={VOLUME_KEY: study.volume},
+                **self._placing(),
+            )
+            self._widen_contrast(window)
+            self._add_overlays(study)
+        finally:
+            self._busy = False
+        self._set_up_viewer()
+
+    def show_labels(self, study: Study) -> None:
+        """Show the lesion layer again after it was removed."""
+        if self.view is None or self._labels is not None:
+            return
+        self._busy = True
+        try:
+            self._remove(self._axes)
+            self._add_overlays(study)
+        finally:
+            self._busy = False
+
+    def clear(self) -> None:
+        """Take the layers of the study out of the viewer."""
+        self._busy = True
+        try:
+            for layer in (self._axes, self._labels, self._image):
+                self._remove(layer)
+        finally:
+            self._busy = False
+        self._image = self._labels = self._axes = self.view = None
+        self._colours = {}
+        self.labels_shown.emit(None)
+
+    def disconnect(self) -> None:
+        """Stop listening to the viewer; the layers stay."""
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        if self._on_press in self.viewer.mouse_drag_callbacks:
+            self.viewer.mouse_drag_callbacks.remove(self._on_press)
+
+    def _placing(self) -> dict[str, Any]:
+        assert self.view is not None
+        return {"scale": self.view.spacing, "units": UNITS, "axis_labels": AXIS_LABELS}
+
+    def _add_overlays(self, study: Study) -> None:
+        assert self.view is not None
+        self._axes = self.viewer.add_shapes(
+            ndim=3, name=AXES_NAME, edge_color=AXES, face_color="transparent", **self._placing()
+        )
+        self._labels = self.viewer.add_labels(
+            self.view.apply(study.labels.array),
+            name=LABELS_NAME,
+            metadata={VOLUME_KEY: study.volume},
+            **self._placing(),
+        )
+        self.viewer.layers.move(self._index(self._axes), len(self.viewer.layers))
+        self.viewer.layers.selection.active = self._labels
+        self.labels_shown.emit(self._labels)
+
+    def _set_up_viewer(self) -> None:
+        viewer = self.viewer
+        viewer.dims.ndisplay = 2
+        viewer.dims.order = (0, 1, 2)
+        viewer.canvas.overlays.scale_bar.visible = True
+        viewer.fit_to_view()
+
+    def _widen_contrast(self, window: Window) -> None:
+        data = self._image.data
+        step = tuple(max(1, n // 64) for n in data.shape)
+        part = data[:: step[0], :: step[1], :: step[2]]
+        low, high = float(np.nanmin(part)), float(np.nanmax(part))
+        self._image.contrast_limits_range = (min(low, window.limits[0]), max(high, window.limits[1]))
+        self._image.contrast_limits = window.limits
+
+    def _index(self, layer: Any) -> int:
+        return next(i for i, other in enumerate(self.viewer.layers) if other.unique_id == layer.unique_id)
+
+    def _remove(self, layer: Any) -> None:
+        if layer is not None and any(other.unique_id == layer.unique_id for other in self.viewer.layers):
+            del self.viewer.layers[self._index(layer)]
+
+    # -- looks -------------------------------------------------------------------------------------------------------
+
+    def set_window(self, window: Window) -> None:
+        """Show the image in another window."""
+        if self._image is not None:
+            low, high = self._image.contrast_limits_range
+            self._image.contrast_limits_range = (min(low, window.limits[0]), max(high, window.limits[1]))
+            self._image.contrast_limits = window.limits
+
+    def set_style(self, style: MaskStyle) -> None:
+        """Draw lesions as outlines or filled."""
+        if self._labels is not None:
+            self._labels.contour = style.outline_px if style.outline else 0
+            self._labels.opacity = 1.0 if style.outline else style.fill_opacity
+
+    def set_colours(self, colours: Mapping[int, str]) -> None:
+        """Colour of each lesion."""
+        if self._labels is None or dict(colours) == self._colours:
+            return
+        from napari.utils.colormaps import DirectLabelColormap
+
+        self._colours = dict(colours)
+        table: dict[int | None, str] = {None: YELLOW, 0: "transparent"}
+        for label, colour in colours.items():
+            table[label] = colour
+        self._labels.colormap = DirectLabelColormap(color_dict=table)
+
+    def set_hidden(self, hidden: bool) -> None:
+        """Hide lesions and axes, or show them again."""
+        for layer in (self._labels, self._axes):
+            if layer is not None:
+                layer.visible = not hidden
+
+    def set_editable(self, editable: bool) -> None:
+        """Whether the user may paint: not while a job looks at the labels."""
+        if self._labels is not None and self._labels.editable != editable:
+            self._labels.editable = editable
+
+    def set_caption(self, text: str) -> None:
+        """Words in the corner of the canvas."""
+        overlay = self.viewer.canvas.overlays.text
+        overlay.position = "top_left"
+        overlay.text = text
+        overlay.visible = bool(text)
+
+    def refresh_labels(self) -> None:
+        """Draw the lesions again after their array was changed in place."""
+        if self._labels is not None:
+            self._labels.refresh()
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    def select(self, label: int) -> None:
+        """Make a lesion the one that the brush paints."""
+        if self._labels is not None and label:
+            self._labels.selected_label = label
+
+    def draw_axes(self, lines: Sequence[AxisLine]) -> None:
+        """Draw measured axes with their lengths instead of those drawn before."""
+        if self._axes is None or self.view is None:
+            return
+        self._axes.data = []
+        if not lines:
+            return
+        ends = [self._line(line.ends) for line in lines]
+        width = max(line.length_mm for line in lines) / 50 / float(np.mean(self.view.spacing[1:]))
+        places = [_beside(pair) for pair in ends]
+        self._axes.add([*ends, *places], shape_type="line", edge_width=width, edge_color=AXES)
+        self._axes.text = {
+            "string": [""] * len(lines) + [line.words for line in lines],
+            "color": AXES,
+            "size": TEXT_SIZE,
+            "anchor": "center",
+        }
+        self._axes.selected_data = set()
+        self._axes.mode = "pan_zoom"
+
+    def go_to(self, native_zyx: Sequence[float], extent_mm: float) -> None:
+        """Centre the view on a native index, so that something of this size takes about a third of it."""
+        if self.view is None:
+            return
+        viewer = self.viewer
+        shown = np.round(self.view.to_display(native_zyx))
+        point = shown * np.asarray(self.view.spacing)
+        viewer.dims.set_point((0, 1, 2), tuple(float(p) for p in point))
+        if viewer.dims.ndisplay == 3:
+            viewer.camera.center = tuple(float(p) for p in point)
+            return
+        across, down = (float(point[axis]) for axis in viewer.dims.displayed[-2:])
+        viewer.camera.center = (0.0, across, down)
+        height, width = viewer.canvas.size if min(viewer.canvas.size) > 0 else FALLBACK_CANVAS
+        viewer.camera.zoom = _zoom(float(viewer.camera.zoom), float(min(height, width)), extent_mm)
+
+    def position(self) -> tuple[int, int, int]:
+        """Native index (z, y, x) of the point where the viewer's sliders stand."""
+        if self.view is None:
+            return (0, 0, 0)
+        shown = np.asarray(self.viewer.dims.point) / np.asarray(self.view.spacing)
+        limit = np.asarray(self.view.display_shape) - 1
+        z, y, x = (round(float(i)) for i in self.view.to_native(np.clip(np.round(shown), 0, limit)))
+        return z, y, x
+
+    def describe_slice(self) -> str:
+        """Plane, slice and where the patient's sides are, for the corner of the canvas."""
+        dims = self.viewer.dims
+        if self.view is None or dims.ndisplay != 2 or dims.ndim != 3:
+            return ""
+        axis, down, across = (int(i) for i in dims.order[-3:])
+        shown = int(dims.current_step[axis]) + 1
+        plane, (top, _), (left, right) = PLANES[axis], SIDES[down], SIDES[across]
+        return f"{plane} {shown} of {self.view.display_shape[axis]}   {top} at the top, {left} ↔ {right}"
+
+    def selected_image(self) -> Any:
+        """Image layer that the user selected in napari's layer list; None when it is not a 3-D image."""
+        layer = self.viewer.layers.selection.active
+        if layer is None or getattr(layer, "rgb", True):
+            return None
+        return layer
+
+    def _line(self, ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        assert self.view is not None
+        shown = self.view.to_display(ends)
+        shown[:, 0] = np.round(shown[:, 0])
+        return shown
+
+    # -- what the user does in napari --------------------------------------------------------------------------------
+
+    def _on_removed(self, event: Any) -> None:
+        if self._busy:
+            return
+        gone = event.value.unique_id
+        if self._image is not None and gone == self._image.unique_id:
+            self._image = None
+            self.image_removed.emit()
+        elif self._labels is not None and gone == self._labels.unique_id:
+            self._labels = None
+            self._colours = {}
+            self.labels_shown.emit(None)
+            self.labels_removed.emit()
+        elif self._axes is not None and gone == self._axes.unique_id:
+            self._axes = None
+
+    def _on_press(self, _viewer: Any, event: Any) -> Iterator[None]:
+        """Select the lesion under a click; a drag moves the view, and a brush paints."""
+        yield
+        while event.type == "mouse_move":
+            if not _still(event):
+                return
+            yield
+        if self._labels is None or self._labels.mode != "pan_zoom" or self._labels.ndim != len(event.position):
+            return
+        value = self._labels.get_value(
+            event.position, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True
+        )
+        self.lesion_clicked.emit(int(value or 0))
+
+
+def _beside(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A line too short to be seen, a little beyond the end of an axis: its text stands clear of the lesion."""
+    upper = ends[np.argsort(ends[:, 1] - 0.5 * ends[:, 2])]
+    place = upper[0] + (upper[0] - upper[1]) * BEYOND
+    return np.stack([place, place + np.array([0.0, 0.0, 1e-3])])
+
+
+def _still(event: Any) -> bool:
+    """Whether the pointer has not left the place where the button went down."""
+    return event.press_event is None or bool(np.abs(event.pos - event.press_event.pos).max() < 3)
+
+
+def _zoom(present: float, canvas_px: float, extent_mm: float) -> float:
+    """Canvas pixels per millimetre: the present zoom when the lesion is well visible in it, else a third."""
+    share = present * extent_mm / canvas_px
+    wide_enough = canvas_px / present <= max(SMALLEST_VIEW_MM, extent_mm / EXTENT_SHARE) * 2
+    if KEEP_ZOOM_BETWEEN[0] <= share <= KEEP_ZOOM_BETWEEN[1] and wide_enough:
+        return present
+    return canvas_px / max(SMALLEST_VIEW_MM, extent_mm / EXTENT_SHARE)

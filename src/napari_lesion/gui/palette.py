@@ -1,0 +1,28 @@
+"""Colours of lesions: safe for colour-blind readers (Okabe and Ito 2008), without those that drown in grey."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from napari_lesion.core.lesion import Lesion, Review
+
+ORANGE = "#E69F00"
+SKY_BLUE = "#56B4E9"
+YELLOW = "#F0E442"
+VERMILLION = "#D55E00"
+PURPLE = "#CC79A7"
+GREEN = "#009E73"
+GREY = "#9A9A9A"
+
+DISTINCT = (ORANGE, SKY_BLUE, YELLOW, PURPLE, GREEN, VERMILLION)
+SINGLE = (ORANGE,)
+AXES = "#FFFFFF"
+
+
+def lesion_colours(lesions: Mapping[int, Lesion], colours: str = "distinct") -> dict[int, str]:
+    """Colour of each label; rejected lesions are grey."""
+    wheel = SINGLE if colours == "single" else DISTINCT
+    return {
+        label: GREY if lesion.review == Review.REJECTED else wheel[(label - 1) % len(wheel)]
+        for label, lesion in lesions.items()
+    }

@@ -1,0 +1,300 @@
+"""The detect panel: model, fit, run, threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from napari_lesion.core.errors import LesionError
+from napari_lesion.core.jobs import JobContext, Progress
+from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
+from napari_lesion.gui.session import Session
+from napari_lesion.workflow.detect import (
+    Detection,
+    DetectParameters,
+    DetectRequest,
+    detect_lesions,
+    install_detection,
+    request_for,
+)
+from napari_lesion.workflow.fit import Fit, check_fit
+from napari_lesion.workflow.measure import StudyMeasurement, StudyMeasureRequest, install_measurement, measure_study
+from napari_lesion.workflow.models import BundleInfo, list_models
+from napari_lesion.workflow.study import Study
+from napari_lesion.workflow.threshold import (
+    Marks,
+    ReaderState,
+    highest_probability,
+    install_marks,
+    mark_lesions,
+)
+
+LOADING = "Loading the model library"
+LOWEST = 0.02
+STEP = 0.02
+
+
+@dataclass(frozen=True)
+class ThresholdState:
+    """What the panel shows of the threshold.
+
+    Parameters
+    ----------
+    value
+        Present threshold, 0 to 1.
+    lesions
+        Number of lesions at it.
+    gained, lost
+        Marks that came and went with the last move.
+    hint
+        What to do when nothing is found; empty otherwise.
+    suggestion
+        Threshold at which something would be marked; None when nothing would, or something is.
+    """
+
+    value: float
+    lesions: int
+    gained: int = 0
+    lost: int = 0
+    hint: str = ""
+    suggestion: float | None = None
+
+
+class DetectView(Protocol):
+    """The detect panel as the presenter knows it."""
+
+    def show_models(self, models: Sequence[BundleInfo], chosen: int) -> None:
+        """Fill the choice of models."""
+
+    def show_model(self, model: BundleInfo) -> None:
+        """Show defaults and operating points of the chosen model."""
+
+    def show_fit(self, fit: Fit | None) -> None:
+        """Show whether the study suits the model, and the cost; None while it is not known."""
+
+    def show_ready(self, ready: bool) -> None:
+        """Whether there is a study and a model to run."""
+
+    def show_running(self, running: bool) -> None:
+        """Show that a detection runs, or no longer does."""
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far it is."""
+
+    def show_threshold(self, state: ThresholdState | None) -> None:
+        """Show the threshold and what it marks; None without a detection."""
+
+    def show_done(self, sentence: str) -> None:
+        """Show what the last detection did."""
+
+    def show_error(self, error: LesionError) -> None:
+        """Show why it did not run."""
+
+    def parameters(self) -> DetectParameters:
+        """What the user chose in the form."""
+        ...
+
+
+class DetectPresenter:
+    """Runs detections and moves their threshold.
+
+    Parameters
+    ----------
+    session
+        The open study.
+    runner
+        Runs detections, one at a time, shared with opening and exporting.
+    quick
+        Runs the fit check, whose result nobody waits for.
+    view
+        The panel.
+    """
+
+    def __init__(self, session: Session, runner: JobRunner, quick: JobRunner, view: DetectView) -> None:
+        self._session = session
+        self._runner = runner
+        self._quick = quick
+        self._view = view
+        self._models: list[BundleInfo] = []
+        self._model: BundleInfo | None = None
+        self._wanted: float | None = None
+        self._moving = False
+        session.study_changed.connect(self._on_study)
+        session.lesions_changed.connect(self._on_lesions)
+
+    @property
+    def model(self) -> BundleInfo | None:
+        """The chosen model."""
+        return self._model
+
+    def start(self) -> None:
+        """Fill the panel."""
+        try:
+            self._models = list_models()
+        except LesionError as error:
+            self._view.show_error(error)
+        self._view.show_models(self._models, 0)
+        if self._models:
+            self.choose_model(0)
+        self._on_study(self._session.study)
+
+    def choose_model(self, index: int) -> None:
+        """Take another model of the list."""
+        if 0 <= index < len(self._models):
+            self._model = self._models[index]
+            self._view.show_model(self._model)
+            self.check_fit()
+
+    def check_fit(self) -> None:
+        """Look whether the study suits the model, beside everything else."""
+        study, model = self._session.study, self._model
+        self._view.show_ready(study is not None and model is not None)
+        self._quick.abandon()
+        self._view.show_fit(None)
+        if study is not None and model is not None:
+            job = partial(_fit, study, model, self._view.parameters())
+            self._quick.start("Fit check", job, JobListener(self._view.show_fit, self._view.show_error))
+
+    def detect(self) -> None:
+        """Run the chosen model on the open study."""
+        study, model = self._session.study, self._model
+        if study is None or model is None:
+            missing = "No study is open" if study is None else "No model is chosen"
+            self._view.show_error(LesionError(missing, todo="Open a study first" if study is None else "Choose one"))
+            return
+        request = request_for(study, model, self._view.parameters())
+        listener = JobListener(
+            partial(self._detected, study), self._failed, self._view.show_progress, self._cancelled
+        )
+        try:
+            self._runner.start("Detection", partial(_detect, request), listener)
+        except LesionError as error:
+            self._view.show_error(error)
+            return
+        self._view.show_running(True)
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        self._runner.cancel()
+
+    def set_threshold(self, value: float) -> None:
+        """Mark lesions at another threshold; of many moves in a row only the last one is followed."""
+        self._wanted = round(min(1.0, max(LOWEST, value)), 4)
+        if not self._moving:
+            self._move()
+
+    def nudge(self, direction: int) -> None:
+        """Move the threshold by one step down (-1) or up (1)."""
+        study = self._session.study
+        if study is not None and study.threshold is not None:
+            start = self._wanted if self._wanted is not None else study.threshold
+            self.set_threshold(start + direction * STEP)
+
+    def _move(self) -> None:
+        study, wanted = self._session.study, self._wanted
+        if study is None or study.detection is None or wanted is None or wanted == study.threshold:
+            self._wanted = None
+            return
+        job = partial(_mark, study, ReaderState.of(study), wanted)
+        listener = JobListener(
+            partial(self._moved, study), self._move_failed, cancelled=partial(self._move_failed, None)
+        )
+        try:
+            self._runner.start("Threshold", job, listener)
+        except LesionError as error:
+            self._move_failed(error)
+            return
+        self._wanted, self._moving = None, True
+
+    def _moved(self, study: Study, result: tuple[Marks, StudyMeasurement]) -> None:
+        self._moving = False
+        if not self._session.is_open(study):
+            return
+        marks, measurement = result
+        install_marks(study, marks)
+        install_measurement(study, measurement)
+        self._session.detected()
+        self._show_threshold(len(marks.gained), len(marks.lost))
+        self._move()
+
+    def _move_failed(self, error: LesionError | None) -> None:
+        self._moving, self._wanted = False, None
+        self._show_threshold()
+        if error is not None:
+            self._view.show_error(error)
+
+    def _detected(self, study: Study, detection: Detection) -> None:
+        self._view.show_running(False)
+        if not self._session.is_open(study):
+            return
+        install_detection(study, detection)
+        self._session.detected()
+        self._view.show_done(_sentence(detection))
+        self._show_threshold()
+
+    def _failed(self, error: LesionError) -> None:
+        self._view.show_running(False)
+        self._view.show_error(error)
+
+    def _cancelled(self) -> None:
+        self._view.show_running(False)
+        self._view.show_done("Cancelled; nothing was changed")
+
+    def _on_study(self, study: Study | None) -> None:
+        self._wanted, self._moving = None, False
+        self._view.show_running(False)
+        self._view.show_done("")
+        self._show_threshold()
+        self.check_fit()
+
+    def _on_lesions(self) -> None:
+        if not self._moving:
+            self._show_threshold()
+
+    def _show_threshold(self, gained: int = 0, lost: int = 0) -> None:
+        study = self._session.study
+        if study is None or study.detection is None or study.threshold is None:
+            self._view.show_threshold(None)
+            return
+        hint, suggestion = _nothing_found(study)
+        state = ThresholdState(study.threshold, len(study.lesions), gained, lost, hint, suggestion)
+        self._view.show_threshold(state)
+
+
+def _nothing_found(study: Study) -> tuple[str, float | None]:
+    """What to say when there is no lesion, and the threshold at which there would be a mark."""
+    if study.lesions or study.detection is None:
+        return "", None
+    highest = highest_probability(study.detection.probability)
+    if highest < LOWEST:
+        return "Nothing found, and the model gives no voxel a probability worth looking at.", None
+    suggestion = max(LOWEST, int(highest * 50) / 50)
+    return f"Nothing found at this threshold. The highest probability is {highest:.2f}.", suggestion
+
+
+def _sentence(detection: Detection) -> str:
+    where = f"{detection.windows} windows on {detection.device} ({detection.backend})"
+    notes = " ".join((detection.organ, *detection.notes)).strip()
+    return f"Done in {detection.total_seconds:.1f} s: {where}. {notes}"
+
+
+def _fit(study: Study, model: BundleInfo, parameters: DetectParameters, ctx: JobContext) -> Fit:
+    ctx.step("Checking the fit")
+    return check_fit(study.volume, model, parameters)
+
+
+def _detect(request: DetectRequest, ctx: JobContext) -> Detection:
+    """Detect as a job; the first import of the model library holds the interpreter for a moment, and says so."""
+    ctx.step(LOADING)
+    return detect_lesions(request, ctx)
+
+
+def _mark(study: Study, reader: ReaderState, threshold: float, ctx: JobContext) -> tuple[Marks, StudyMeasurement]:
+    """Mark at another threshold and measure, as a job; the study itself is not touched."""
+    assert study.detection is not None
+    ctx.step("Marking lesions")
+    marks = mark_lesions(study.detection.probability, threshold, study.min_volume_mm3, reader)
+    request = StudyMeasureRequest(study.volume, marks.on(study.volume.grid, reader), marks.lesions)
+    return marks, measure_study(request, ctx)

@@ -1,0 +1,244 @@
+"""The detect panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QSizePolicy, QStackedWidget, QWidget
+from superqt import QCollapsible
+
+from napari_lesion.core.errors import LesionError
+from napari_lesion.core.findings import Level
+from napari_lesion.core.jobs import Progress
+from napari_lesion.gui import actions
+from napari_lesion.gui.presenters.detect import ThresholdState
+from napari_lesion.gui.widgets.forms import ParameterForm
+from napari_lesion.gui.widgets.icons import pixmap
+from napari_lesion.gui.widgets.parts import button, column, heading, line, row, say, set_icon, tool
+from napari_lesion.gui.widgets.theme import Palette
+from napari_lesion.gui.widgets.threshold import ThresholdSlider
+from napari_lesion.workflow.detect import DetectParameters
+from napari_lesion.workflow.fit import Fit
+from napari_lesion.workflow.models import BundleInfo
+
+LIGHTS = {Level.GREEN: "good", Level.YELLOW: "caution", Level.RED: "bad"}
+BAR_STEPS = 1000
+
+
+class DetectPanel(QWidget):
+    """Choose a model, run it, move its threshold. Implements `DetectView`."""
+
+    detect_clicked = Signal()
+    cancel_clicked = Signal()
+    model_chosen = Signal(int)
+    parameters_changed = Signal()
+    threshold_chosen = Signal(float)
+
+    def __init__(self, defaults: DetectParameters, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._palette: Palette | None = None
+        self._level: Level | None = None
+        self._model: BundleInfo | None = None
+        self._suggestion: float | None = None
+        self._form = ParameterForm(defaults, leave_out=("threshold",))
+        self._defaults = defaults
+        self._build()
+
+    # -- DetectView ------------------------------------------------------------------------------------------------
+
+    def show_models(self, models: Sequence[BundleInfo], chosen: int) -> None:
+        """Fill the choice of models."""
+        self._models.blockSignals(True)
+        self._models.clear()
+        for model in models:
+            self._models.addItem(model.title or model.name)
+        self._models.setCurrentIndex(chosen if models else -1)
+        self._models.blockSignals(False)
+
+    def show_model(self, model: BundleInfo) -> None:
+        """Show defaults and operating points of the chosen model."""
+        self._model = model
+        self._models.setToolTip(model.description or model.title)
+        self._card.setEnabled(model.card is not None)
+        self._slider.set_points(model.operating_points)
+        self._form.suggest(min_volume_mm3=model.min_volume_mm3, overlap=model.overlap)
+
+    def show_fit(self, fit: Fit | None) -> None:
+        """Show whether the study suits the model, and the cost."""
+        self._level = fit.check.level if fit is not None else None
+        say(self._fit, fit.sentence if fit is not None else "")
+        if fit is not None:
+            self._fit.setToolTip("\n".join(finding.message for finding in fit.check.findings) or fit.sentence)
+        self._show_light()
+
+    def show_ready(self, ready: bool) -> None:
+        """Whether there is a study and a model to run."""
+        self._run.setEnabled(ready)
+        if not ready:
+            self.show_fit(None)
+
+    def show_running(self, running: bool) -> None:
+        """Show that a detection runs, or no longer does."""
+        self._stack.setCurrentIndex(1 if running else 0)
+        for widget in (self._models, self._slider, self._form.native):
+            widget.setEnabled(not running)
+        if running:
+            self._bar.setRange(0, 0)
+            self._bar.setFormat("Starting")
+            say(self._message, "")
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far it is."""
+        fraction = progress.fraction
+        if fraction is None:
+            self._bar.setRange(0, 0)
+        else:
+            self._bar.setRange(0, BAR_STEPS)
+            self._bar.setValue(round(fraction * BAR_STEPS))
+        words = progress.stage
+        if progress.total > 1:
+            words += f" {progress.done} of {progress.total}"
+        if progress.remaining_s is not None and progress.remaining_s >= 1:
+            words += f", {progress.remaining_s:.0f} s left"
+        self._progress_words.setText(words)
+        self._bar.setFormat("")
+
+    def show_threshold(self, state: ThresholdState | None) -> None:
+        """Show the threshold and what it marks."""
+        self._threshold_row.setVisible(state is not None)
+        self._lower.setVisible(False)
+        if state is None:
+            return
+        self._slider.show_threshold(state.value)
+        moved = [f"+{state.gained}"] * bool(state.gained) + [f"−{state.lost}"] * bool(state.lost)
+        change = f" ({' '.join(moved)})" if moved else ""
+        self._value.setText(f"{state.value:.2f}")
+        self._value.setToolTip(f"{state.lesions} lesions at this threshold{change}")
+        self._count.setText(f"{state.lesions} lesion{'' if state.lesions == 1 else 's'}{change}")
+        if state.hint:
+            say(self._message, state.hint, "caution")
+            self._suggestion = state.suggestion
+            self._lower.setVisible(state.suggestion is not None)
+            self._lower.setText(f"Show what is found at {state.suggestion or 0:.2f}")
+
+    def show_done(self, sentence: str) -> None:
+        """Show what the last detection did."""
+        say(self._message, sentence, "dim")
+
+    def show_error(self, error: LesionError) -> None:
+        """Show why it did not run."""
+        say(self._message, error.message, "error")
+
+    def parameters(self) -> DetectParameters:
+        """What the user chose in the form."""
+        return self._form.values()
+
+    # -- the rest --------------------------------------------------------------------------------------------------
+
+    def set_palette(self, palette: Palette) -> None:
+        """Take the colours of another theme."""
+        self._palette = palette
+        set_icon(self._card, "card", palette.text)
+        set_icon(self._run, "detect", "#FFFFFF")
+        set_icon(self._cancel, "cancel", palette.text)
+        self._slider.set_colour(palette.text)
+        self._show_light()
+
+    def open_card(self) -> None:
+        """Show the model card in the browser or text viewer of the system."""
+        if self._model is not None and self._model.card is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._model.card)))
+
+    def _build(self) -> None:
+        layout = column(self)
+        self._models = QComboBox()
+        self._models.setAccessibleName("Model")
+        self._models.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._models.setMinimumContentsLength(12)
+        self._models.currentIndexChanged.connect(self.model_chosen)
+        self._card = tool(actions.CARD)
+        self._card.clicked.connect(self.open_card)
+        layout.addLayout(row(heading("Detect"), self._models, self._card))
+        self._light = QLabel()
+        self._light.setFixedWidth(20)
+        self._light.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._fit = line(wrap=True)
+        fit = row(self._light, self._fit)
+        fit.setStretch(1, 1)
+        layout.addLayout(fit)
+        layout.addWidget(self._build_run())
+        layout.addWidget(self._build_threshold())
+        self._message = line("dim", wrap=True)
+        layout.addWidget(self._message)
+        self._lower = QPushButton()
+        self._lower.clicked.connect(self._on_lower)
+        self._lower.setVisible(False)
+        layout.addWidget(self._lower)
+        layout.addWidget(self._build_parameters())
+        say(self._message, "")
+
+    def _build_run(self) -> QWidget:
+        self._stack = QStackedWidget()
+        self._stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._run = button(actions.DETECT, with_key=True)
+        self._run.setProperty("role", "main")
+        self._run.clicked.connect(self.detect_clicked)
+        self._stack.addWidget(self._run)
+        running = QWidget()
+        layout = column(running)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setMaximumHeight(10)
+        self._bar.setAccessibleName("Progress of the detection")
+        self._progress_words = line()
+        self._cancel = button(actions.CANCEL)
+        self._cancel.clicked.connect(self.cancel_clicked)
+        words = row(self._progress_words, self._cancel)
+        words.setStretch(0, 1)
+        layout.addLayout(words)
+        layout.addWidget(self._bar)
+        self._stack.addWidget(running)
+        return self._stack
+
+    def _build_threshold(self) -> QWidget:
+        self._threshold_row = QWidget()
+        layout = column(self._threshold_row)
+        self._slider = ThresholdSlider()
+        self._slider.setToolTip(
+            f"Probability from which a voxel counts as lesion. {actions.LOWER.tool_tip} {actions.HIGHER.tool_tip}"
+        )
+        self._slider.threshold_changed.connect(self.threshold_chosen)
+        self._slider.valueChanged.connect(self._on_sliding)
+        self._value = QLabel()
+        self._value.setMinimumWidth(30)
+        self._count = QLabel()
+        layout.addLayout(row(QLabel("Threshold"), self._slider, self._value, self._count))
+        self._threshold_row.setVisible(False)
+        return self._threshold_row
+
+    def _build_parameters(self) -> QWidget:
+        folded = QCollapsible("Parameters")
+        folded.setDuration(0)
+        folded.addWidget(self._form.native)
+        for widget in self._form.widgets.values():
+            widget.changed.connect(partial(self._on_parameter))
+        return folded
+
+    def _show_light(self) -> None:
+        self._light.setVisible(self._level is not None)
+        if self._level is not None and self._palette is not None:
+            name = LIGHTS[self._level]
+            self._light.setPixmap(pixmap(name, getattr(self._palette, name), 16))
+
+    def _on_sliding(self, _value: int) -> None:
+        self._value.setText(f"{self._slider.threshold:.2f}")
+
+    def _on_lower(self) -> None:
+        if self._suggestion is not None:
+            self.threshold_chosen.emit(self._suggestion)
+
+    def _on_parameter(self, *_: object) -> None:
+        self.parameters_changed.emit()
