@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.model_bundles import TINY_UNET, write_bundle
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
@@ -14,9 +15,21 @@ from napari_lesion.models.bundle import load_network
 from napari_lesion.models.catalogue import find_bundle, list_bundles, scan_bundles
 from napari_lesion.models.metadata import read_bundle
 
+WriteBundle = Callable[..., Path]
+UNET: dict[str, Any] = {
+    "_target_": "UNet",
+    "spatial_dims": 3,
+    "in_channels": 1,
+    "out_channels": 1,
+    "channels": [4, 8, 16],
+    "strides": [2, 2],
+    "num_res_units": 1,
+    "norm": "INSTANCE",
+}
+
 
 @pytest.fixture(scope="module")
-def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle_folder(write_bundle: WriteBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
 
 
@@ -35,7 +48,7 @@ def test_own_metadata_is_read(bundle_folder: Path) -> None:
     assert info.weights_sha256[:12] in info.identity
 
 
-def test_monai_parts_are_the_fallback(bundle_folder: Path, tmp_path: Path) -> None:
+def test_monai_parts_are_the_fallback(write_bundle: WriteBundle, bundle_folder: Path, tmp_path: Path) -> None:
     root = write_bundle(tmp_path / "plain", network={"out_channels": 2})
     (root / "configs" / "metadata.json").write_text(
         json.dumps(
@@ -52,7 +65,7 @@ def test_monai_parts_are_the_fallback(bundle_folder: Path, tmp_path: Path) -> No
         json.dumps(
             {
                 "pixdim": [1.5, 1.5, 2.0],
-                "network_def": {**TINY_UNET, "out_channels": 2, "channels": "@widths"},
+                "network_def": {**UNET, "out_channels": 2, "channels": "@widths"},
                 "widths": [4, 8, 16],
                 "preprocessing": {
                     "_target_": "Compose",
@@ -95,13 +108,15 @@ def test_network_is_loaded_in_float32(bundle_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["UNet", "monai.networks.nets.UNet", "monai.networks.nets.unet.UNet"])
-def test_spellings_of_one_network(name: str, bundle_folder: Path, tmp_path: Path) -> None:
+def test_spellings_of_one_network(write_bundle: WriteBundle, name: str, bundle_folder: Path, tmp_path: Path) -> None:
     root = write_bundle(tmp_path / "spelled")
-    (root / "configs" / "inference.json").write_text(json.dumps({"network_def": {**TINY_UNET, "_target_": name}}))
+    (root / "configs" / "inference.json").write_text(json.dumps({"network_def": {**UNET, "_target_": name}}))
     assert read_bundle(root).network_def["_target_"] == "UNet"
 
 
-def test_catalogue_lists_the_users_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_catalogue_lists_the_users_bundles(
+    write_bundle: WriteBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path))
     write_bundle(tmp_path / "mine")
     broken = write_bundle(tmp_path / "broken")
@@ -113,7 +128,9 @@ def test_catalogue_lists_the_users_bundles(tmp_path: Path, monkeypatch: pytest.M
     assert find_bundle(tmp_path / "mine").name == "mine"
 
 
-def test_unknown_model_names_the_known_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_model_names_the_known_ones(
+    write_bundle: WriteBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path))
     write_bundle(tmp_path / "mine")
     with pytest.raises(ModelError, match="mine"):

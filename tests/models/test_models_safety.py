@@ -5,25 +5,37 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.model_bundles import TINY_UNET, write_bundle
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.bundle import load_network
 from napari_lesion.models.catalogue import find_bundle
 from napari_lesion.models.metadata import read_bundle
 
+WriteBundle = Callable[..., Path]
+UNET: dict[str, Any] = {
+    "_target_": "UNet",
+    "spatial_dims": 3,
+    "in_channels": 1,
+    "out_channels": 1,
+    "channels": [4, 8, 16],
+    "strides": [2, 2],
+    "num_res_units": 1,
+    "norm": "INSTANCE",
+}
+
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
+def bundle(write_bundle: WriteBundle, tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "tiny")
 
 
 def _config(bundle: Path, **entries: Any) -> None:
-    (bundle / "configs" / "inference.json").write_text(json.dumps({"network_def": TINY_UNET, **entries}))
+    (bundle / "configs" / "inference.json").write_text(json.dumps({"network_def": UNET, **entries}))
 
 
 @pytest.mark.parametrize("name", ["metadata.json", "inference.json"])
@@ -51,7 +63,7 @@ def test_truncated_weights(bundle: Path, keep: float) -> None:
 
 
 def test_weights_of_another_network(bundle: Path) -> None:
-    _config(bundle, network_def={**TINY_UNET, "channels": [8, 8, 16]})
+    _config(bundle, network_def={**UNET, "channels": [8, 8, 16]})
     with pytest.raises(ModelError, match="do not fit"):
         load_network(read_bundle(bundle))
 
@@ -106,12 +118,12 @@ def test_hostile_pickle_does_not_run(bundle: Path, tmp_path: Path, kind: str) ->
         {"_target_": ["UNet"]},
         {"_target_": "FlexibleUNet"},
         {},
-        {**TINY_UNET, "channels": "$__import__('os').system('touch ran')"},
-        {**TINY_UNET, "channels": {"_target_": "os.system", "command": "touch ran"}},
-        {**TINY_UNET, "channels": ["%other.json::channels"]},
-        {**TINY_UNET, "channels": "@widths"},
-        {**TINY_UNET, "channels": "@loop"},
-        {**TINY_UNET, "_requires_": "$import os"},
+        {**UNET, "channels": "$__import__('os').system('touch ran')"},
+        {**UNET, "channels": {"_target_": "os.system", "command": "touch ran"}},
+        {**UNET, "channels": ["%other.json::channels"]},
+        {**UNET, "channels": "@widths"},
+        {**UNET, "channels": "@loop"},
+        {**UNET, "_requires_": "$import os"},
     ],
 )
 def test_configuration_that_is_more_than_data(
@@ -126,7 +138,7 @@ def test_configuration_that_is_more_than_data(
 
 @pytest.mark.parametrize("arguments", [{"channels": []}, {"strides": [2]}, {"norm": "NOSUCH"}, {"nonsense": 1}])
 def test_arguments_that_the_network_refuses(bundle: Path, arguments: dict[str, Any]) -> None:
-    _config(bundle, network_def={**TINY_UNET, **arguments})
+    _config(bundle, network_def={**UNET, **arguments})
     with pytest.raises(ModelError, match="tiny"):
         load_network(read_bundle(bundle))
 
@@ -149,7 +161,7 @@ def test_arguments_that_the_network_refuses(bundle: Path, arguments: dict[str, A
         {"operating_points": [{"name": "x"}]},
     ],
 )
-def test_impossible_values_are_named(bundle: Path, own: dict[str, Any]) -> None:
+def test_impossible_values_are_named(write_bundle: WriteBundle, bundle: Path, own: dict[str, Any]) -> None:
     write_bundle(bundle, own)
     with pytest.raises(ModelError, match="tiny"):
         read_bundle(bundle)

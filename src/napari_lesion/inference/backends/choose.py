@@ -50,7 +50,7 @@ def chosen(settings: EngineSettings) -> tuple[str, str]:
 
 def batch_for(settings: EngineSettings, device: str) -> int:
     """Windows computed together."""
-    return settings.batch or (4 if device == "cuda" else 1)
+    return settings.batch or (4 if device.startswith("cuda") else 1)
 
 
 def open_backend(

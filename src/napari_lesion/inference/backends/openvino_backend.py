@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -19,10 +20,13 @@ from napari_lesion.inference.backends.memory import memory_guard, network_guard
 from napari_lesion.inference.backends.telemetry import import_openvino
 from napari_lesion.inference.cache import cache_folder
 from napari_lesion.models.bundle import BundleInfo
+from napari_lesion.models.safety import sha256_of
 
 FloatArray = npt.NDArray[np.float32]
 
 CACHE_VERSION: Final = 1
+FILES: Final = ("model.xml", "model.bin")
+DIGESTS: Final = "sha256.json"
 
 
 class OpenVinoBackend:
@@ -103,21 +107,29 @@ def cache_key(bundle: BundleInfo, shape: list[int]) -> str:
 def _converted(bundle: BundleInfo, shape: list[int], core: Any, openvino: Any, ctx: JobContext) -> Any:
     """The network as OpenVINO's model, from the cache when it is there and whole."""
     folder = cache_folder() / "openvino" / cache_key(bundle, shape)
-    if (folder / "model.xml").is_file():
-        try:
-            return core.read_model(folder / "model.xml")
-        except RuntimeError:
-            shutil.rmtree(folder, ignore_errors=True)
+    if _is_whole(folder):
+        return core.read_model(folder / FILES[0])
     ctx.step("Preparing the model (first time only)")
     import torch
 
     from napari_lesion.inference.backends.network import probability_network
 
     network = probability_network(bundle)
-    model = openvino.convert_model(network, example_input=torch.zeros(shape), input=shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of every shape that becomes a constant, as it shall here
+        model = openvino.convert_model(network, example_input=torch.zeros(shape), input=shape)
     _store(model, folder, openvino)
     ctx.step("Preparing the model (first time only)")
     return model
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a converted network is there with the very bytes that were written."""
+    try:
+        stated = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        return bool(stated == {name: sha256_of(folder / name) for name in FILES})
+    except (OSError, ValueError):
+        return False
 
 
 def _store(model: Any, folder: Path, openvino: Any) -> None:
@@ -127,7 +139,10 @@ def _store(model: Any, folder: Path, openvino: Any) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             made = Path(temporary) / "made"
             made.mkdir()
-            openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
+            openvino.save_model(model, made / FILES[0], compress_to_fp16=False)
+            digests = {name: sha256_of(made / name) for name in FILES}
+            (made / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
             made.replace(folder)
     except OSError:
         return
