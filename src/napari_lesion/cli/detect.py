@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_lesion.cli.console import command, jobs_on_console, lesions, say, warn
-from napari_lesion.cli.options import with_parameters
+from napari_lesion.cli.console import command, lesions, say, warn
+from napari_lesion.cli.options import ModalityName, with_parameters
 from napari_lesion.core.errors import LesionError
-from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.volume import Modality
-from napari_lesion.workflow.cohort import CaseResult, CohortRequest, detect_cases
-from napari_lesion.workflow.detect import DetectParameters
-from napari_lesion.workflow.export import ExportParameters
-from napari_lesion.workflow.models import find_model
+from napari_lesion.workflow.parameters import DetectParameters, ExportParameters
+
+if TYPE_CHECKING:
+    from napari_lesion.core.jobs import JobContext
+    from napari_lesion.workflow.cohort import CaseResult
 
 
 @command
@@ -34,12 +33,18 @@ def detect(
         ),
     ] = None,
     modality: Annotated[
-        Modality | None,
+        ModalityName | None,
         typer.Option(help="Modality of all inputs, for files that do not say it.", show_default=False),
     ] = None,
 ) -> None:
     """Detect and measure lesions; writes lesions.csv, the mask and run.json for each input."""
-    request = CohortRequest(inputs, out, find_model(model), parameters, export, modality)
+    from napari_lesion.cli.progress import jobs_on_console
+    from napari_lesion.core.volume import Modality
+    from napari_lesion.workflow.cohort import CohortRequest, detect_cases
+    from napari_lesion.workflow.models import find_model
+
+    stated = Modality(modality) if modality else None
+    request = CohortRequest(inputs, out, find_model(model), parameters, export, stated)
     failed = 0
     with jobs_on_console() as context_of:
 

@@ -6,7 +6,6 @@ import typer
 
 from napari_lesion.cli.console import command, say
 from napari_lesion.core.findings import Level
-from napari_lesion.workflow.doctor import examine
 
 WORDS = {Level.GREEN: "ok", Level.YELLOW: "note", Level.RED: "fault"}
 
@@ -14,6 +13,8 @@ WORDS = {Level.GREEN: "ok", Level.YELLOW: "note", Level.RED: "fault"}
 @command
 def doctor() -> None:
     """Report versions, devices, memory, models, folders and display of this machine."""
+    from napari_lesion.workflow.doctor import examine
+
     worst = Level.GREEN
     for fact in examine():
         say(f"{WORDS[fact.level]:<5}  {fact.name:<24}  {fact.value}")

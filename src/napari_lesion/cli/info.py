@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_lesion.cli.console import command, jobs_on_console, say, say_json
+from napari_lesion.cli.console import command, say, say_json
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.findings import Level
-from napari_lesion.workflow.inspect import Inspection, inspect_file
+
+if TYPE_CHECKING:
+    from napari_lesion.workflow.inspect import Inspection
 
 
 @command
@@ -19,6 +21,9 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Tell size, spacing, direction and modality of a study, and what the input check says."""
+    from napari_lesion.cli.progress import jobs_on_console
+    from napari_lesion.workflow.inspect import inspect_file
+
     with jobs_on_console() as context_of:
         inspection = inspect_file(file, context_of(file.name))
     if as_json:

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from napari_lesion.cli.console import command, jobs_on_console, lesions, say
-from napari_lesion.core.volume import Modality
-from napari_lesion.workflow.measure import CORE
-from napari_lesion.workflow.measure_files import MeasureFilesRequest, measure_files
+from napari_lesion.cli.console import command, lesions, say
+from napari_lesion.cli.options import ModalityName
 
 
 @command
@@ -26,15 +24,20 @@ def measure(
     ] = False,
     features: Annotated[
         str, typer.Option(help="Families or names of measures with commas between them, `core` or `all`.")
-    ] = CORE,
+    ] = "core",
     modality: Annotated[
-        Modality | None, typer.Option(help="Modality of the image, if the file does not say it.", show_default=False)
+        ModalityName | None,
+        typer.Option(help="Modality of the image, if the file does not say it.", show_default=False),
     ] = None,
 ) -> None:
     """Measure the lesions of a mask on its image; writes one row a lesion."""
+    from napari_lesion.cli.progress import jobs_on_console
+    from napari_lesion.core.volume import Modality
+    from napari_lesion.workflow.measure_files import MeasureFilesRequest, measure_files
+
     names = tuple(name.strip() for name in features.split(",") if name.strip())
+    stated = Modality(modality) if modality else None
+    request = MeasureFilesRequest(image, mask, out, components, names, stated)
     with jobs_on_console() as context_of:
-        table = measure_files(
-            MeasureFilesRequest(image, mask, out, components, names, modality), context_of(mask.name)
-        )
+        table = measure_files(request, context_of(mask.name))
     say(f"{lesions(len(table.rows))} in {out}")

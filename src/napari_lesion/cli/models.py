@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_lesion.cli.console import command, say, say_json, show_table
-from napari_lesion.workflow.models import BundleInfo, list_models
+
+if TYPE_CHECKING:
+    from napari_lesion.workflow.models import BundleInfo
 
 
 @command
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
     """List the models that can be used: those that ship with napari-lesion, then your own."""
+    from napari_lesion.workflow.models import list_models
+
     found = list_models()
     if as_json:
         say_json([_record(model) for model in found])

@@ -11,6 +11,9 @@ import typer
 
 from napari_lesion.core.parameters import ParameterField, parameter_fields
 
+ModalityName = Literal["CT", "MR", "PT"]
+"""What a user can state of `core.volume.Modality`, without the import of NumPy that a help text has no need of."""
+
 
 def with_parameters(**classes: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one option for each described field of some parameter dataclasses.

@@ -5,83 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
 
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.parameters import Param, check_ranges
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.engine import predict
-from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.workflow.fit import require_computable
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
 from napari_lesion.workflow.models import BundleInfo
+from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_lesions
-
-DEVICES = ("auto", "cpu", "cuda")
-BACKENDS = ("auto", "torch", "openvino")
-
-
-@dataclass(frozen=True)
-class DetectParameters:
-    """What can be chosen for a detection; the form, the command line and run.json are made from it.
-
-    Parameters
-    ----------
-    threshold
-        Probability from which a voxel counts as lesion, 0 to 1; None for that of the model.
-    min_volume_mm3
-        Smaller marks are dropped; None for the model's own limit.
-    device
-        ``auto``, ``cpu`` or ``cuda``.
-    backend
-        ``auto``, ``torch`` or ``openvino``.
-    overlap
-        Share of a window that overlaps its neighbour, 0 to 0.75; None for that of the model.
-    """
-
-    threshold: Annotated[
-        float | None,
-        Param(
-            "Probability from which a voxel counts as lesion; the model's own when empty",
-            low=0.02,
-            high=1.0,
-            step=0.01,
-        ),
-    ] = None
-    min_volume_mm3: Annotated[
-        float | None,
-        Param(
-            "Smaller marks are dropped; the model's own limit when empty",
-            unit="mm³",
-            low=0.0,
-            high=10000.0,
-            step=5.0,
-            label="Smallest volume",
-        ),
-    ] = None
-    device: Annotated[str, Param("Where the model runs; auto takes a GPU when there is one", choices=DEVICES)] = (
-        "auto"
-    )
-    backend: Annotated[
-        str, Param("Library that runs the model; auto takes the fastest one here", choices=BACKENDS)
-    ] = "auto"
-    overlap: Annotated[
-        float | None,
-        Param(
-            "Share of a window that overlaps its neighbour; the model's own when empty", low=0.0, high=0.75, step=0.05
-        ),
-    ] = None
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-    @property
-    def engine(self) -> EngineSettings:
-        """The part that the inference engine needs."""
-        return EngineSettings(device=self.device, backend=self.backend, overlap=self.overlap)
 
 
 @dataclass(frozen=True, eq=False)

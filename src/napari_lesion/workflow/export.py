@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from napari_lesion import __version__
 from napari_lesion.core.errors import OutputError
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.parameters import Param, check_ranges
 from napari_lesion.core.table import Column
 from napari_lesion.core.volume import LabelMap
 from napari_lesion.io.masks import verify_labels, write_labels
 from napari_lesion.io.records import pseudonymous_uid, write_json
 from napari_lesion.io.tables import write_table
 from napari_lesion.workflow.measure import install_measurement, measure_study, request_for
+from napari_lesion.workflow.parameters import MASK_FORMATS as MASK_FORMATS
+from napari_lesion.workflow.parameters import ExportParameters as ExportParameters
 from napari_lesion.workflow.study import Study, now_utc
 
 RUN_SCHEMA_VERSION = 1
-MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis."
 RECORDED_LIBRARIES = (
     "numpy",
@@ -36,18 +36,6 @@ RECORDED_LIBRARIES = (
     "napari",
     "connected-components-3d",
 )
-
-
-@dataclass(frozen=True)
-class ExportParameters:
-    """What can be chosen for an export."""
-
-    mask_format: Annotated[str, Param("File format of the mask", choices=MASK_FORMATS)] = ".nii.gz"
-    pseudonymise: Annotated[bool, Param("Replace the series UID by a keyed hash, and leave paths out")] = False
-    save_probability: Annotated[bool, Param("Write the lesion probability beside the mask")] = False
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +54,7 @@ class ExportRequest:
 
     study: Study
     folder: Path
-    parameters: ExportParameters = ExportParameters()
+    parameters: ExportParameters = field(default_factory=ExportParameters)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import find_objects
 
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid
@@ -198,6 +197,8 @@ def _deleted_peaks(study: Study) -> list[Index]:
     bounds = study.detection.probability.bounds() if study.detection else None
     if study.detection is None or bounds is None:
         return []
+    from scipy.ndimage import find_objects
+
     marks = study.model_labels.array[bounds]
     peaks: list[Index] = []
     for number, local in enumerate(find_objects(marks), start=1):

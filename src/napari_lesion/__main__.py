@@ -1,0 +1,5 @@
+"""``python -m napari_lesion`` is ``napari-lesion``."""
+
+from napari_lesion.cli.main import main
+
+main()
