@@ -6,6 +6,7 @@ distance interpolates well. Origin: mid-plane, middle of the chest, a little bel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -34,10 +35,15 @@ CAGE = (
     (107, 16, 13, 38),
     (109, 3, 3, 39),
 )
+BULGING = ("aortic_arch", "descending_aorta", "pulmonary_trunk", "superior_vena_cava")
+FAR = 20.0
+
+Rows = tuple[tuple[float, ...], ...]
+
 HEART = ((20.0, -20.0, -34.0), (54.0, 40.0, 43.0))
 HEART_AXIS = (0.72, -0.52, -0.46)
 
-GREAT_VESSELS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
+GREAT_VESSELS: dict[str, Rows] = {
     "ascending_aorta": ((-6, -18, -6, 14.5), (-14, -22, 24, 15), (-12, -18, 48, 14.5), (0, -2, 60, 13.5)),
     "aortic_arch": ((0, -2, 60, 13.5), (12, 18, 62, 13), (21, 38, 52, 12.5), (22, 44, 36, 12)),
     "descending_aorta": ((22, 44, 36, 12), (21, 43, 0, 11.5), (16, 40, -60, 11), (8, 38, -150, 10.5)),
@@ -107,7 +113,7 @@ def make_anatomy(axes: Axes) -> Anatomy:
     return Anatomy(axes, skin, cage, mediastinum, diaphragm, (lungs[0], lungs[1]))
 
 
-def _profile(axes: Axes, rows: tuple[tuple[float, ...], ...], power: float) -> Field:
+def _profile(axes: Axes, rows: Rows, power: float) -> Field:
     """Implicit function of a stack of superellipses; 0 on the surface, negative inside."""
     x, y, z = axes.mesh()
     table = np.asarray(rows, dtype=np.float64)
@@ -129,15 +135,14 @@ def make_mediastinum(axes: Axes) -> Field:
     narrow = np.interp(axes.z, (-150, -80, 20, 75, 110), (1.1, 1.0, 1.0, 1.05, 1.3)).astype(np.float32)[:, None, None]
     column = np.abs(x - 1.0) - half * narrow
     spine = np.sqrt(x * x + (y - spine_y(axes.z)[:, None, None] - 2) ** 2) - 27.0
-    parts = [np.broadcast_to(spine, axes.shape), heart(axes) - 4.0]
-    parts += [
-        _tube_field(axes, GREAT_VESSELS[name], 2.0) for name in ("aortic_arch", "descending_aorta", "pulmonary_trunk")
+    tubes = [RIGHT_BRONCHUS, LEFT_BRONCHUS, *(GREAT_VESSELS[name] for name in BULGING)]
+    parts: list[Field] = [
+        np.broadcast_to(column, axes.shape).astype(np.float32),
+        np.broadcast_to(spine, axes.shape),
+        heart(axes) - 4.0,
+        _tubes(axes, tubes, 2.0),
     ]
-    parts += [
-        _tube_field(axes, path, 2.0) for path in (RIGHT_BRONCHUS, LEFT_BRONCHUS, GREAT_VESSELS["superior_vena_cava"])
-    ]
-    start = np.broadcast_to(column, axes.shape).astype(np.float32)
-    return reduce(lambda a, b: smooth_min(a, b, 9.0), parts, start)
+    return reduce(lambda a, b: smooth_min(a, b, 9.0), parts)
 
 
 def make_diaphragm(axes: Axes) -> Field:
@@ -172,7 +177,7 @@ def spine_y(z: Field) -> Field:
     return np.interp(z, (-150, -60, 20, 70, 120), (50, 56, 61, 58, 48)).astype(np.float32)
 
 
-def tube_path(rows: tuple[tuple[float, ...], ...]) -> tuple[Points, list[float]]:
+def tube_path(rows: Rows) -> tuple[Points, list[float]]:
     """Points (n, 3) and radii of rows (x, y, z, radius), with a smooth curve put through them."""
     table = np.asarray(rows, dtype=np.float64)
     knots = np.arange(len(table))
@@ -180,8 +185,14 @@ def tube_path(rows: tuple[tuple[float, ...], ...]) -> tuple[Points, list[float]]
     return fine[:, :3], [float(r) for r in fine[:, 3]]
 
 
-def _tube_field(axes: Axes, rows: tuple[tuple[float, ...], ...], margin: float) -> Field:
-    table = np.asarray(rows, dtype=np.float64)
-    mesh = axes.mesh()
-    parts = (capsule(mesh, table[i : i + 2, :3], table[i : i + 2, 3] + margin) for i in range(len(table) - 1))
-    return reduce(np.minimum, parts)
+def _tubes(axes: Axes, paths: Sequence[Rows], margin: float) -> Field:
+    """Distance to the nearest of several tubes, made thicker by a margin; `FAR` where none is near."""
+    distance = np.full(axes.shape, FAR, dtype=np.float32)
+    for rows in paths:
+        table = np.asarray(rows, dtype=np.float64)
+        for pair in (table[i : i + 2] for i in range(len(table) - 1)):
+            reach = pair[:, 3].max() + FAR
+            box = axes.box(pair[:, :3].min(axis=0) - reach, pair[:, :3].max(axis=0) + reach)
+            near = capsule(axes.mesh(box), pair[:, :3], pair[:, 3] + margin)
+            np.minimum(distance[box], near, out=distance[box])
+    return distance

@@ -37,10 +37,10 @@ STAGES = ("Body", "Organs", "Bones", "Lungs", "Vessels", "Nodules", "Scan")
 
 DEFAULT_NODULES = (
     NoduleSpec(NoduleKind.SOLID, 6.0),
-    NoduleSpec(NoduleKind.SOLID, 11.0, lobules=6),
-    NoduleSpec(NoduleKind.SOLID, 20.0, lobules=7, lobule_height=0.2, spicules=9, spicule_height=0.45),
-    NoduleSpec(NoduleKind.PART_SOLID, 15.0, lobules=4, lobule_height=0.15),
-    NoduleSpec(NoduleKind.GROUND_GLASS, 12.0, lobules=4, lobule_height=0.15),
+    NoduleSpec(NoduleKind.SOLID, 11.0, lobules=3, lobule_height=0.5),
+    NoduleSpec(NoduleKind.SOLID, 20.0, lobules=4, lobule_height=0.4, spicules=9, spicule_height=0.45),
+    NoduleSpec(NoduleKind.PART_SOLID, 15.0, lobules=4, lobule_height=0.4),
+    NoduleSpec(NoduleKind.GROUND_GLASS, 12.0, lobules=3, lobule_height=0.4),
     NoduleSpec(NoduleKind.CALCIFIED, 5.0),
     NoduleSpec(NoduleKind.JUXTAVASCULAR, 8.0),
     NoduleSpec(NoduleKind.JUXTAPLEURAL, 10.0),
@@ -69,7 +69,7 @@ class ChestSpec:
     """
 
     seed: int = 2026
-    size: tuple[int, int, int] = (300, 300, 200)
+    size: tuple[int, int, int] = (300, 256, 200)
     spacing: tuple[float, float, float] = (1.1, 1.1, 1.25)
     nodules: tuple[NoduleSpec, ...] = DEFAULT_NODULES
     tissue: TissueHU = field(default_factory=TissueHU)

@@ -13,8 +13,9 @@ from scipy.ndimage import map_coordinates
 from napari_lesion.core.display import Box
 from napari_lesion.phantom.space import Axes, Canvas, Field, Points
 
-SUBSAMPLES = 5
+SUBSAMPLES = 4
 QUADRATURE = (96, 192)
+SHARPNESS = (5.0, 55.0)
 
 
 class NoduleKind(StrEnum):
@@ -170,7 +171,7 @@ def make_shape(spec: NoduleSpec, rng: np.random.Generator) -> Shape:
     axes = _spread_directions(spec.lobules + spec.spicules, rng)
     lobules = np.arange(len(axes)) < spec.lobules
     heights = np.where(lobules, spec.lobule_height, spec.spicule_height) * rng.uniform(0.7, 1.0, len(axes))
-    return Shape(spec.diameter_mm / 2, axes, heights, np.where(lobules, 7.0, 55.0))
+    return Shape(spec.diameter_mm / 2, axes, heights, np.where(lobules, *SHARPNESS))
 
 
 def _spread_directions(count: int, rng: np.random.Generator) -> Points:

@@ -41,7 +41,7 @@ class Placer:
     rng: np.random.Generator
 
     def place(self, specs: Sequence[NoduleSpec]) -> list[PlacedNodule]:
-        """Put all nodules, the largest first; the result has the order of the specs.
+        """Put all nodules, the largest first and the lungs by turns; the result has the order of the specs.
 
         Raises
         ------
@@ -53,7 +53,8 @@ class Placer:
         for number in order:
             spec = specs[number]
             shape = make_shape(spec, self.rng)
-            centre = self._find(spec.kind, shape, list(placed.values()))
+            side = 1.0 if len(placed) % 2 else -1.0
+            centre = self._find(spec.kind, shape, side, list(placed.values()))
             if centre is None:
                 raise LesionError(
                     f"There is no room for a {spec.kind} nodule of {spec.diameter_mm} mm",
@@ -63,9 +64,11 @@ class Placer:
             placed[number] = PlacedNodule(spec, shape, centre)
         return [placed[number] for number in range(len(specs))]
 
-    def _find(self, kind: NoduleKind, shape: Shape, others: list[PlacedNodule]) -> npt.NDArray[np.float64] | None:
+    def _find(
+        self, kind: NoduleKind, shape: Shape, side: float, others: list[PlacedNodule]
+    ) -> npt.NDArray[np.float64] | None:
         for centre in self._candidates(kind, shape):
-            if self._is_apart(centre, shape, others) and self._is_clear(centre, kind, shape):
+            if centre[0] * side > 0 and self._is_apart(centre, shape, others) and self._is_clear(centre, kind, shape):
                 return centre
         return None
 
@@ -76,7 +79,7 @@ class Placer:
         if kind is NoduleKind.JUXTAPLEURAL:
             sink = SINK * shape.radius
             wall = np.abs(lung - self.anatomy.cage - 3.0) < 0.3
-            fitting = wall & (np.abs(lung + sink) < 0.6)
+            fitting = wall & (np.abs(lung + sink) < 0.25)
         else:
             fitting = lung < -(shape.reach + FROM_PLEURA_MM)
         return self._at_voxels(np.argwhere(fitting & (self.anatomy.diaphragm > shape.reach + 6.0)))
@@ -85,8 +88,7 @@ class Placer:
         axes = self.anatomy.axes
         for number in self.rng.permutation(len(places))[:TRIES]:
             z, y, x = places[number]
-            jitter = self.rng.uniform(-0.3, 0.3, 3)
-            yield np.asarray([axes.x[x], axes.y[y], axes.z[z]], dtype=np.float64) + jitter
+            yield np.asarray([axes.x[x], axes.y[y], axes.z[z]], dtype=np.float64)
 
     def _beside_vessels(self, shape: Shape) -> Iterator[npt.NDArray[np.float64]]:
         """Places whose surface dips 0.4 mm into the wall of a vessel of middle size."""

@@ -29,8 +29,8 @@ class Scanner:
 
     fwhm_mm: float = 1.1
     fwhm_z_mm: float = 1.3
-    noise_hu: float = 24.0
-    cutoff_per_mm: float = 0.38
+    noise_hu: float = 27.0
+    cutoff_per_mm: float = 0.27
 
     def scan(self, hu: Field, axes: Axes, rng: np.random.Generator) -> Field:
         """Blur and add noise, in place where possible; shape (z, y, x)."""

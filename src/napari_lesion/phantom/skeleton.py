@@ -15,7 +15,8 @@ from napari_lesion.phantom.tissue import TissueHU
 RIB_PITCH = 23.0
 VERTEBRA = 23.5
 DISC = 5.0
-SHELL = 32.0
+RIB_SHELL, BLADE_SHELL = (-1.0, 14.0), (12.0, 30.0)
+UNDER_SKIN = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,12 @@ class Wall:
 
 def paint_skeleton(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU) -> None:
     """Paint all bones with cortex and marrow, cartilage, discs and the spinal canal."""
-    wall = make_wall(canvas, anatomy)
+    cage = canvas.fine(anatomy.cage)
+    wall = make_wall(canvas, cage, *RIB_SHELL)
     paint_ribs(canvas, wall, tissue)
     _bone(canvas, wall, _sternum(wall), tissue)
+    cage[canvas.fine(anatomy.skin) > -UNDER_SKIN] = np.inf
+    wall = make_wall(canvas, cage, *BLADE_SHELL)
     _bone(canvas, wall, _shoulder_blades(wall), tissue)
     paint_spine(canvas, tissue)
     for side in (-1.0, 1.0):
@@ -55,16 +59,15 @@ def paint_skeleton(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU) -> None:
         canvas.tube(path, (5.4, 4.0, 3.8, 5.0), tissue.marrow)
 
 
-def make_wall(canvas: Canvas, anatomy: Anatomy) -> Wall:
-    """Voxels between the rib cage and the skin, with coordinates that follow the wall."""
-    fine = canvas.fine(anatomy.cage)
-    index = np.flatnonzero((fine > -1.0) & (fine < SHELL))
+def make_wall(canvas: Canvas, cage: Field, low: float, high: float) -> Wall:
+    """Voxels at some depths (mm) outside the rib cage, with coordinates that follow the wall."""
+    index = np.flatnonzero((cage > low) & (cage < high))
     z, y, x = np.unravel_index(index, canvas.grid.shape)
     axes = canvas.axes
     at = axes.x[x], axes.y[y], axes.z[z]
     middle = np.interp(axes.z, (-150, 0, 60, 109), (6, 8, 16, 39)).astype(np.float32)[z]
     angle = np.arctan2(np.abs(at[0]), at[1] - middle).astype(np.float32)
-    return Wall(index, fine.reshape(-1)[index], angle, *at)
+    return Wall(index, cage.reshape(-1)[index], angle, *at)
 
 
 def rib_drop(angle: Field) -> Field:

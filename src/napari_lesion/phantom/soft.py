@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from napari_lesion.core.errors import LesionError
 from napari_lesion.phantom.anatomy import (
     GREAT_VESSELS,
     LEFT_BRONCHUS,
@@ -23,6 +24,7 @@ from napari_lesion.phantom.tree import Segments, beside, grow_tree, render
 
 CHAMBERS = (((32.0, -30.0, -38.0), (26.0, 18.0, 21.0)), ((-4.0, -26.0, -30.0), (19.0, 17.0, 24.0)))
 ARTERY_UNITS, VEIN_UNITS = 2200, 1600
+FISSURE_MM = 0.7
 AIRWAY_RATIO, SMALLEST_ARTERY = 0.62, 1.35
 
 
@@ -55,18 +57,17 @@ def paint_trunk(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.rand
     axes = canvas.coarse
     x, y, _ = axes.mesh()
     patchy = smooth_noise(axes, 9.0, rng)
+    mottled = smooth_noise(axes, 3.5, rng)
     canvas.fill(anatomy.skin, tissue.skin)
-    canvas.fill(anatomy.skin + 1.8, tissue.fat + 6.0 * smooth_noise(axes, 4.0, rng))
-    side = np.abs(np.sin(np.arctan2(np.broadcast_to(y, axes.shape), x)))
-    under_skin = 9.0 + 5.0 * (1.0 - side) + 2.0 * patchy
-    muscle = smooth_max([anatomy.skin + under_skin.astype(np.float32), -anatomy.cage], 4.0)
-    canvas.fill(muscle, tissue.muscle + 7.0 * smooth_noise(axes, 3.0, rng))
-    for depth, roughness in ((13.0, 2.6), (25.0, 4.0)):
-        sheet = np.abs(anatomy.cage - np.float32(depth) - np.float32(roughness) * patchy) - 0.9
-        canvas.fill(np.maximum(sheet, muscle), tissue.fat + 20.0)
-    streak = (np.abs(smooth_noise(axes, 6.0, rng)) - 0.07) * 9.0
-    canvas.fill(np.maximum(streak.astype(np.float32), np.maximum(muscle, 14.0 - anatomy.cage)), tissue.fat + 25.0)
-    canvas.fill(anatomy.cage + 1.5, tissue.fat + 5.0 * smooth_noise(axes, 4.0, rng))
+    canvas.fill(anatomy.skin + 1.8, tissue.fat + 6.0 * mottled)
+    flank = np.abs(np.cos(np.arctan2(np.broadcast_to(y, axes.shape), x)))
+    under_skin = (10.0 + 6.0 * flank + 2.5 * patchy).astype(np.float32)
+    muscle = smooth_max([anatomy.skin + under_skin, -anatomy.cage], 4.0)
+    canvas.fill(muscle, tissue.muscle + 7.0 * mottled)
+    for depth, roughness in ((13.0, 2.2), (24.0, 3.5)):
+        canvas.sheet(anatomy.cage - depth - roughness * patchy, muscle, 1.7, tissue.fat + 15.0)
+    canvas.sheet(8.0 * smooth_noise(axes, 6.0, rng), np.maximum(muscle, 14.0 - anatomy.cage), 1.1, tissue.fat + 25.0)
+    canvas.fill(anatomy.cage + 1.5, tissue.fat + 5.0 * mottled)
 
 
 def paint_mediastinum(canvas: Canvas, tissue: TissueHU) -> None:
@@ -81,8 +82,7 @@ def paint_mediastinum(canvas: Canvas, tissue: TissueHU) -> None:
         canvas.tube(path, [r + 0.8 for r in radii], tissue.muscle)
         canvas.tube(path, radii, tissue.blood)
     path, radii = tube_path(OESOPHAGUS)
-    canvas.tube(path, radii, tissue.muscle - 15.0)
-    canvas.tube(path, [0.1 * r for r in radii], -300.0)
+    canvas.tube(path, radii, tissue.muscle - 12.0)
 
 
 def paint_central_airways(canvas: Canvas, tissue: TissueHU) -> None:
@@ -99,10 +99,10 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.ra
     axes = canvas.coarse
     inside = anatomy.cage + 2.0
     canvas.fill(np.maximum(inside, anatomy.diaphragm), tissue.muscle - 5.0)
-    below = np.maximum(inside + 3.0, anatomy.diaphragm + 3.0)
+    below = np.maximum(inside + 2.5, anatomy.diaphragm + 2.5)
     canvas.fill(below, tissue.fat)
     texture = smooth_noise(axes, 5.0, rng)
-    liver = smooth_max([below, ellipsoid(axes, (-52.0, -14.0, -118.0), (88.0, 78.0, 78.0))], 8.0)
+    liver = smooth_max([below, ellipsoid(axes, (-52.0, -14.0, -118.0), (92.0, 84.0, 84.0))], 2.0)
     canvas.fill(liver, tissue.liver + 4.0 * texture)
     spleen = smooth_max([below, ellipsoid(axes, (84.0, 30.0, -116.0), (30.0, 40.0, 48.0))], 6.0)
     canvas.fill(spleen, tissue.spleen + 3.0 * texture)
@@ -118,19 +118,14 @@ def paint_lungs(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.rand
     """Parenchyma, denser towards the back by gravity, and the fissures between the lobes."""
     axes = canvas.coarse
     x, y, z = axes.mesh()
-    texture = 13.0 * smooth_noise(axes, 2.2, rng) + 9.0 * smooth_noise(axes, 14.0, rng)
-    hu = tissue.lung + 0.16 * y + texture
-    ripple = 3.0 * smooth_noise(axes, 30.0, rng)
-    oblique = (0.80 * z + 0.60 * y - 6.0 + ripple) + 0.0 * x
-    minor = np.where((oblique < 0) & (x < 0), 9.0, 0.0)
-    lung = anatomy.lung
+    ripple = smooth_noise(axes, 30.0, rng)
+    hu = tissue.lung + 0.16 * y + 13.0 * smooth_noise(axes, 2.2, rng) + 9.0 * ripple
     for part in anatomy.lungs:
         canvas.fill(part, hu)
-    thickness = 0.35
-    canvas.fill(np.maximum(np.abs(oblique) - thickness, lung).astype(np.float32), tissue.fissure)
-    horizontal = np.abs(z - 10.0 + 0.7 * ripple + 0.06 * y) - thickness + minor
-    front = np.maximum(horizontal, np.maximum(-oblique * 0 + (y - 30.0), x))
-    canvas.fill(np.maximum(front, lung).astype(np.float32), tissue.fissure)
+    oblique = 0.70 * (z - 8.0) - 0.71 * y + 3.0 * ripple
+    canvas.sheet(oblique, anatomy.lung, FISSURE_MM, tissue.fissure)
+    middle_lobe = np.maximum(np.maximum(anatomy.lung, x), 1.0 - oblique)
+    canvas.sheet(z - 12.0 + 0.05 * y + 2.0 * ripple, middle_lobe, FISSURE_MM, tissue.fissure)
 
 
 def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> LungTrees:
@@ -139,6 +134,8 @@ def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> LungTrees:
     airways: list[Segments] = []
     for side, lung in zip((-1.0, 1.0), anatomy.lungs, strict=True):
         places = np.argwhere(lung < -4.0)
+        if not len(places):
+            raise LesionError("The synthetic study holds no lung", "its field of view is too small", "Enlarge it")
         arteries = grow_tree((side * 34, 6, 21), 7.2, _cloud(anatomy.axes, places, ARTERY_UNITS, rng), rng)
         veins = grow_tree((side * 38, 14, -4), 6.4, _cloud(anatomy.axes, places, VEIN_UNITS, rng), rng)
         vessels += [arteries, veins]
@@ -150,12 +147,14 @@ def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> LungTrees:
 def paint_lung_trees(canvas: Canvas, anatomy: Anatomy, trees: LungTrees, tissue: TissueHU) -> None:
     """Vessels, bronchial walls and lumens, in the lungs and the hila but not in the heart."""
     allowed = smooth_max([anatomy.lung - 9.0, 1.0 - heart(canvas.coarse)], 3.0)
-    inside = coverage(canvas.fine(allowed), canvas.width)
+    inside = coverage(canvas.fine(allowed), canvas.width).reshape(-1)
     air = trees.airways
     walls = Segments(air.starts, air.ends, 1.12 * air.start_radii + 0.4, 1.12 * air.end_radii + 0.4)
-    whole = (slice(None), slice(None), slice(None))
+    flat = canvas.hu.reshape(-1)
     for segments, hu in ((trees.vessels, tissue.blood), (walls, tissue.airway_wall), (air, tissue.air)):
-        canvas.blend(whole, render(canvas, segments) * inside, hu)
+        share = render(canvas, segments).reshape(-1)
+        hit = np.flatnonzero(share)
+        flat[hit] += share[hit] * inside[hit] * (hu - flat[hit])
 
 
 def paint_table(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU) -> None:
@@ -170,7 +169,7 @@ def paint_table(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU) -> None:
 
 def _cloud(axes: Axes, places: np.ndarray, count: int, rng: np.random.Generator) -> Points:
     """Random points (n, 3), LPS mm, in coarse voxels (z, y, x)."""
-    index = places[rng.choice(len(places), count, replace=False)] + rng.uniform(-0.5, 0.5, (count, 3))
+    index = places[rng.integers(len(places), size=count)] + rng.uniform(-0.5, 0.5, (count, 3))
     first = np.asarray([axes.x[0], axes.y[0], axes.z[0]], dtype=np.float64)
     cloud: Points = first + index[:, ::-1] * np.asarray(axes.spacing[::-1])
     return cloud

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -14,6 +14,8 @@ from napari_lesion.core.grid import Grid
 
 Field = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
+
+SLAB = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +111,19 @@ def capsule(mesh: tuple[Field, Field, Field], ends: Points, radii: Sequence[floa
 
 def upsample(coarse: Field) -> Field:
     """Linear interpolation to twice the resolution; shape n becomes 2 n - 1 along each axis."""
-    for axis in range(3):
-        moved = np.moveaxis(coarse, axis, 0)
-        fine = np.empty((2 * len(moved) - 1, *moved.shape[1:]), dtype=np.float32)
-        fine[::2] = moved
-        np.add(moved[:-1], moved[1:], out=fine[1::2])
-        fine[1::2] *= 0.5
-        coarse = np.moveaxis(fine, 0, axis)
+    for axis in (2, 1, 0):  # the last, largest step then writes whole slices
+        shape = list(coarse.shape)
+        shape[axis] = 2 * shape[axis] - 1
+        fine = np.empty(shape, dtype=np.float32)
+        even, odd, low, high = (
+            tuple(part if a == axis else slice(None) for a in range(3))
+            for part in (slice(0, None, 2), slice(1, None, 2), slice(0, -1), slice(1, None))
+        )
+        fine[even] = coarse
+        between = coarse[low] + coarse[high]
+        between *= 0.5
+        fine[odd] = between
+        coarse = fine
     return coarse
 
 
@@ -166,15 +174,38 @@ class Canvas:
 
     def fill(self, distance: Field, hu: float | Field) -> None:
         """Paint the inside of a signed distance on the coarse axes; ``hu`` is one value or a coarse field."""
-        near = distance < 2 * self.width
+        for part, box, crop in self._slabs(distance < 2 * self.width):
+            value = hu if isinstance(hu, (int, float)) else upsample(hu[part])[crop]
+            self.blend(box, coverage(upsample(distance[part])[crop], self.width), value)
+
+    def sheet(self, surface: Field, within: Field, thickness: float, hu: float) -> None:
+        """Paint a thin sheet along the zero of one coarse field, inside another; thickness in mm.
+
+        The fields are interpolated before the absolute value is taken: its kink would not survive it.
+        """
+        for part, box, crop in self._slabs((within < 0) & (np.abs(surface) < 4 * self.width)):
+            distance: Field = np.abs(upsample(surface[part])[crop]) - np.float32(0.5 * thickness)
+            share = np.minimum(coverage(distance, self.width), min(1.0, thickness / self.width))
+            share *= coverage(upsample(within[part])[crop], self.width)
+            self.blend(box, share, hu)
+
+    def _slabs(self, near: npt.NDArray[np.bool_]) -> Iterator[tuple[Box, Box, Box]]:
+        """Coarse boxes around a mask, the same on the full grid, and what to keep of the upsampled coarse box.
+
+        Slab by slab, because temporary arrays that fit into the processor's cache are much faster.
+        """
         if not near.any():
             return
-        coarse_box = _bounds(near, 1)
-        fine = zip(coarse_box, self.grid.shape, strict=True)
-        z, y, x = (slice(2 * s.start, min(2 * s.stop - 1, n)) for s, n in fine)
-        crop = tuple(slice(0, s.stop - s.start) for s in (z, y, x))
-        value = hu if isinstance(hu, (int, float)) else upsample(hu[coarse_box])[crop]
-        self.blend((z, y, x), coverage(upsample(distance[coarse_box])[crop], self.width), value)
+        z, y, x = _bounds(near, 1)
+        fine_y, fine_x = (
+            slice(2 * s.start, min(2 * s.stop - 1, n)) for s, n in zip((y, x), self.grid.shape[1:], strict=True)
+        )
+        for start in range(z.start, z.stop, SLAB):
+            stop = min(start + SLAB + 1, z.stop)
+            last = 2 * stop - 1 if stop == z.stop else 2 * (stop - 1)
+            fine_z = slice(2 * start, min(last, self.grid.shape[0]))
+            lengths = [slice(0, max(s.stop - s.start, 0)) for s in (fine_z, fine_y, fine_x)]
+            yield (slice(start, stop), y, x), (fine_z, fine_y, fine_x), (lengths[0], lengths[1], lengths[2])
 
     def tube(self, path: Points, radii: Sequence[float], hu: float) -> None:
         """Paint a tube along a polyline (n, 3) LPS mm with one radius a point."""

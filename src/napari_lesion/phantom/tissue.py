@@ -17,7 +17,7 @@ class TissueHU:
     """
 
     air: float = -1000.0
-    lung: float = -855.0
+    lung: float = -868.0
     fissure: float = -650.0
     fat: float = -103.0
     skin: float = 20.0
