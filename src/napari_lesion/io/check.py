@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,8 +19,6 @@ NAMED = 5
 """Number of slices that a sentence names before it counts the rest."""
 COMMENT_LENGTH = 120
 STACK_CODES = {"no_positions", "single_slice", "missing_slices", "uneven_spacing", "resampled"}
-TELLING = re.compile(r"pad|truncat|missing|corrupt|interpolat|incomplete|damage|defect|art[ei]fact", re.IGNORECASE)
-"""Comments with one of these words are shown; others may hold anything, even names, and are not."""
 
 
 def check_input(volume: Volume) -> Check:
@@ -60,9 +57,10 @@ def _red(code: str, message: str) -> Finding:
 
 
 def _in_order(volume: Volume, headers: Mapping[str, Any]) -> Finding:
+    if headers.get("slice_positions_mm"):
+        return _green("slices", f"{volume.grid.shape[0]} slices, even spacing {volume.grid.spacing[2]:.2f} mm")
     count, step = _slices(volume)
-    even = "even spacing" if headers.get("slice_positions_mm") else "spacing"
-    return _green("slices", f"{count} slices, {even} {step:.2f} mm")
+    return _green("slices", f"{count} slices, spacing {step:.2f} mm")
 
 
 def _slices(volume: Volume) -> tuple[int, float]:
@@ -230,11 +228,11 @@ def _rescale(volume: Volume, headers: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _comments(headers: Mapping[str, Any]) -> Iterator[Finding]:
-    telling = [(number, text) for number, text in headers.get("comments", ()) if TELLING.search(text)]
-    for number, text in telling[:NAMED]:
+    comments = headers.get("comments", ())
+    for number, text in comments[:NAMED]:
         words = " ".join(text.split())
         words = words if len(words) <= COMMENT_LENGTH else f"{words[:COMMENT_LENGTH]}…"
         where = f"of image {number} " if number is not None else ""
         yield _yellow("file_comment", f"A comment {where}says: {words}")
-    if len(telling) > NAMED:
-        yield _yellow("file_comment", f"{len(telling) - NAMED} more images carry such comments")
+    if len(comments) > NAMED:
+        yield _yellow("file_comment", f"{len(comments) - NAMED} more images carry such comments")

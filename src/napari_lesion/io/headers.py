@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ PREAMBLE = 128
 MAGIC = b"DICM"
 BARE_SUFFIXES = ("", ".dcm", ".ima", ".dicom")
 """Extensions under which a file without the DICM mark is still tried."""
+
+TELLING = re.compile(r"pad|truncat|missing|corrupt|interpolat|incomplete|damage|defect|art[ei]fact", re.IGNORECASE)
+"""Comments with one of these words are kept; others may hold anything, even names, and are not."""
 
 TAGS = [
     "ImageType",
@@ -30,6 +34,7 @@ TAGS = [
     "GantryDetectorTilt",
     "PatientPosition",
     "DiffusionBValue",
+    "PatientName",  # looked for in comments, and not kept
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "AcquisitionNumber",
@@ -79,7 +84,7 @@ class SliceHeader:
     rescaled
         Whether Rescale Slope and Intercept are both stated.
     comment
-        Image Comments.
+        Image Comments, when they tell of a fault of the image, and do not name the patient.
     lossy
         Whether the pixels were ever compressed with loss.
     image_type
@@ -219,11 +224,20 @@ def _header(path: Path, dataset: Any) -> SliceHeader:
         rescaled=not (
             math.isnan(_number(dataset, "RescaleSlope")) or math.isnan(_number(dataset, "RescaleIntercept"))
         ),
-        comment=_text(dataset, "ImageComments"),
+        comment=_comment(dataset),
         lossy=_text(dataset, "LossyImageCompression") == "01",
         image_type=tuple(str(word).upper() for word in _values(dataset, "ImageType")),
         dividing=tuple(_text(dataset, tag) for tag in DIVIDING_TAGS),
     )
+
+
+def _comment(dataset: Any) -> str:
+    """Image comment that tells of a fault; empty when it does not, or names the patient."""
+    text = _text(dataset, "ImageComments")
+    names = re.findall(r"\w{3,}", _text(dataset, "PatientName").lower())
+    if not TELLING.search(text) or any(name in text.lower() for name in names):
+        return ""
+    return text
 
 
 def _value(dataset: Any, name: str) -> Any:
