@@ -76,13 +76,13 @@ class Editor:
         self.study = study
         self._history = history or History()
         self._follower: StudyFollower | None = None
-        self._logged = len(study.log)
+        self._look_at_log()
 
     def reset(self) -> None:
         """Forget the history, and look at the study's labels anew at the next action."""
         self._history = History(self._history.limit_bytes, self._history.limit_changes)
         self._follower = None
-        self._logged = len(self.study.log)
+        self._look_at_log()
 
     @property
     def next_undo(self) -> str:
@@ -259,10 +259,15 @@ class Editor:
 
     def _notice(self) -> None:
         """Start anew when the log says that the labels were written by something else since the last action."""
-        log = self.study.log
-        if len(log) < self._logged or any(record.action in REWRITES for record in log[self._logged :]):
+        log, n = self.study.log, self._logged
+        same = len(log) >= n and (n == 0 or log[n - 1] is self._last)
+        if not same or any(record.action in REWRITES for record in log[n:]):
             self.reset()
-        self._logged = len(log)
+        self._look_at_log()
+
+    def _look_at_log(self) -> None:
+        log = self.study.log
+        self._logged, self._last = len(log), log[-1] if log else None
 
     def _present(self, labels: Iterable[int]) -> list[int]:
         return list(self.boxes.boxes(sorted({int(label) for label in labels})))
@@ -306,6 +311,6 @@ class Editor:
 
     def _noted(self, result: EditResult) -> EditResult:
         self.study.log.append(EditRecord(result.action, result.labels, result.voxels))
-        self._logged = len(self.study.log)
+        self._look_at_log()
         self.study.touched()
         return result
