@@ -48,7 +48,7 @@ class InPlaneAxes:
     hull_mm: FloatArray
 
 
-def in_plane_axes(mask: BoolArray, spacing: tuple[float, float]) -> InPlaneAxes:
+def in_plane_axes(mask: BoolArray, spacing: tuple[float, float], areas: IntArray | None = None) -> InPlaneAxes:
     """Longest axis over all slices and components, and the longest segment perpendicular to it.
 
     Parameters
@@ -57,6 +57,8 @@ def in_plane_axes(mask: BoolArray, spacing: tuple[float, float]) -> InPlaneAxes:
         Voxel set with at least one voxel; axis 0 runs along the axial slices.
     spacing
         Row and column spacing, mm.
+    areas
+        Voxels of the lesion in each slice, where they are known.
 
     Notes
     -----
@@ -66,7 +68,7 @@ def in_plane_axes(mask: BoolArray, spacing: tuple[float, float]) -> InPlaneAxes:
     """
     outline, slices = outline_points(mask)
     scale = np.asarray(spacing) / UNIT
-    areas = mask.sum(axis=(1, 2))
+    areas = mask.sum(axis=(1, 2)) if areas is None else areas
     best = [0.0]
     found: list[tuple[float, InPlaneAxes]] = []
     for component, points in outline.promising(scale, best):

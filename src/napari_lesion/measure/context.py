@@ -13,7 +13,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid, Triple
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.volume import Volume
-from napari_lesion.measure import configurations, hull, topology
+from napari_lesion.measure import configurations, hull, spatial, topology
 from napari_lesion.measure.axes import InPlaneAxes, in_plane_axes
 from napari_lesion.measure.distribution import Distribution
 from napari_lesion.measure.extremes import stored_extremes
@@ -25,6 +25,9 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 TINY_VOXELS = 8
+SOLID_VOXELS = 3
+AUTOCORRELATION_LIMIT = 20000
+AIR_HU = 1000.0
 FEW_VOXELS = 64
 
 
@@ -43,6 +46,8 @@ class MeasureSettings:
         (Scholten 2015, Eur Radiol 25:488).
     ground_glass_below, solid_above
         Solid fractions that bound the part-solid type.
+    cv_guard_hu
+        On CT the coefficient of variation is empty when the mean is closer to 0 HU than this.
     """
 
     bin_width: float = 25.0
@@ -50,6 +55,7 @@ class MeasureSettings:
     solid_threshold_hu: float = -300.0
     ground_glass_below: float = 0.05
     solid_above: float = 0.80
+    cv_guard_hu: float = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +147,17 @@ class LesionContext:
         return values
 
     @cached_property
+    def oriented_extents(self) -> FloatArray:
+        """Extents of the mesh along the PCA axes, mm, in the order of the eigenvalues; NaN for one voxel."""
+        covariance = self.moments.covariance(self.spacing)
+        if not np.isfinite(covariance).all():
+            return np.full(3, np.nan)
+        vectors = np.linalg.eigh(covariance).eigenvectors[:, ::-1]
+        vertices = self.hull.vertices[:, np.argsort(self._axial_order)]
+        extents: FloatArray = np.ptp(vertices @ vectors, axis=0)
+        return extents
+
+    @cached_property
     def counts(self) -> IntArray:
         """Histogram of the 256 configurations of 2x2x2 voxels."""
         return configurations.configuration_histogram(self.mask)
@@ -192,13 +209,12 @@ class LesionContext:
     @cached_property
     def slice_areas(self) -> IntArray:
         """Voxels of the lesion in each axial slice of the crop."""
-        areas: IntArray = self.axial_mask.sum(axis=(1, 2), dtype=np.int64)
-        return areas
+        return self.moments.profiles[self.grid.axial_axis]
 
     @cached_property
     def axes(self) -> InPlaneAxes:
         """Long and short axis in an axial slice."""
-        return in_plane_axes(self.axial_mask, self.axial_spacing[1:])
+        return in_plane_axes(self.axial_mask, self.axial_spacing[1:], self.slice_areas)
 
     def axis_end_mm(self, ends: FloatArray, which: int) -> FloatArray:
         """LPS position of one end of an axis, which has (row, column) in the axial crop."""
@@ -208,19 +224,20 @@ class LesionContext:
         return self.grid.to_physical(index + np.asarray(self.start))
 
     @cached_property
-    def hull_candidates(self) -> IntArray:
-        """Mesh vertices that can be corners of the convex hull, axial frame, half voxels."""
-        return hull.hull_candidates(hull.extreme_vertices(self.axial_mask))
+    def extreme_vertices(self) -> hull.ExtremeVertices:
+        """First and last mesh vertex of every line of voxels, axial frame."""
+        return hull.ExtremeVertices.of(self.axial_mask)
 
     @cached_property
     def hull(self) -> hull.Hull:
         """Convex hull of the mesh vertices."""
-        return hull.convex_hull_3d(self.hull_candidates, self.axial_spacing)
+        return hull.convex_hull_3d(self.extreme_vertices, self.axial_spacing)
 
     @cached_property
     def mesh_extents(self) -> FloatArray:
-        """Size of the axis-aligned box of the mesh vertices, mm."""
-        return hull.extents(self.hull_candidates, self.axial_spacing)
+        """Size of the axis-aligned box of the mesh vertices, mm: that of the voxels."""
+        size: FloatArray = np.asarray(self.mask.shape) * np.asarray(self.spacing)
+        return size
 
     @cached_property
     def inside_distance(self) -> tuple[float, tuple[int, int, int]]:
@@ -256,6 +273,43 @@ class LesionContext:
         if self.scale is Scale.HU:
             return self.intensities.binned(self.settings.bin_width)
         return self.intensities.binned_equally(self.settings.bins)
+
+    def weighted_offset(self, *, raw: bool) -> FloatArray:
+        """Offset (z, y, x) in voxels of the intensity-weighted centroid from the centroid.
+
+        Weights are raw values, or on CT HU + 1000 (density), not below 0; NaN when they sum to 0.
+        """
+        offset = AIR_HU if self.scale is Scale.HU and not raw else None
+        centre: FloatArray = spatial.weighted_centroid(self.crop, self.mask, offset) - self.moments.mean
+        return centre
+
+    @cached_property
+    def peaks(self) -> tuple[float, float]:
+        """Global and local peak of the intensity over 1 ml."""
+        return spatial.intensity_peaks(self.volume.array, self.box, self.mask, self.spacing)
+
+    @cached_property
+    def autocorrelation(self) -> tuple[float, float]:
+        """Moran's I and Geary's C; NaN beyond 20000 voxels."""
+        if self.n > AUTOCORRELATION_LIMIT:
+            return float("nan"), float("nan")
+        return spatial.autocorrelation(self.crop, self.mask, self.spacing)
+
+    @cached_property
+    def interior(self) -> BoolArray:
+        """Voxels whose six face neighbours all belong to the lesion."""
+        return topology.interior(self.mask)
+
+    @cached_property
+    def solid_axes(self) -> InPlaneAxes | None:
+        """Axes of the largest 26-connected part of the solid voxels; None below three voxels."""
+        solid = self.mask & (self.crop >= self.settings.solid_threshold_hu)
+        if self.component_count == 1 and int(solid.sum()) == self.n:
+            return self.axes if self.n >= SOLID_VOXELS else None
+        parts = [part for part in topology.largest_components(solid) if part.sum() >= SOLID_VOXELS]
+        axes = [in_plane_axes(np.moveaxis(part, self.grid.axial_axis, 0), self.axial_spacing[1:]) for part in parts]
+        # parts of equal size: the one with the longer axes
+        return max(axes, key=lambda found: (found.long_mm, found.short_mm), default=None)
 
     @cached_property
     def image_extremes(self) -> tuple[float, float]:

@@ -82,12 +82,13 @@ def measure_lesions(
     scale = scale_of(volume)
     specs = [spec for spec in select(request.features) if spec.applies_to(scale)]
     boxes = boxes_of(labels.array, request.only, request.boxes)
+    functions = {spec.column_name(scale): spec.function for spec in specs}
     rows: dict[int, Row] = {}
     for label, box in (ctx or JobContext()).track(boxes.items(), "Measuring", len(boxes)):
         lesion = request.lesions.get(label) or Lesion(label, Status.MANUAL)
         context = lesion_context(volume, labels, lesion, box, request.settings)
         if context is not None:
-            rows[label] = {spec.column_name(scale): spec.function(context) for spec in specs}
+            rows[label] = {name: function(context) for name, function in functions.items()}
     return LesionTable(tuple(spec.column(scale) for spec in specs), rows)
 
 

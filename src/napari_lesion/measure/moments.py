@@ -10,6 +10,7 @@ import numpy.typing as npt
 from napari_lesion.core.grid import Triple
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,14 @@ class Moments:
         Mean index (z, y, x) within the crop.
     scatter
         Sum of products of the centred indices, 3x3, in voxels².
+    profiles
+        Voxels in each plane across the z, y and x axis.
     """
 
     count: int
     mean: FloatArray
     scatter: FloatArray
+    profiles: tuple[IntArray, IntArray, IntArray]
 
     def covariance(self, spacing: Triple) -> FloatArray:
         """Covariance of the voxel centres, mm², with divisor N - 1; NaN for one voxel."""
@@ -41,8 +45,8 @@ class Moments:
 
 def moments_of(mask: npt.NDArray[np.bool_]) -> Moments:
     """Moments of a set with at least one voxel, shape (z, y, x)."""
-    projections = [mask.sum(axis=axis, dtype=np.int64) for axis in range(3)]
-    profiles = [projections[1].sum(axis=1), projections[0].sum(axis=1), projections[0].sum(axis=0)]
+    projections = [mask.view(np.uint8).sum(axis=axis, dtype=np.int64) for axis in range(3)]
+    profiles = projections[1].sum(axis=1), projections[0].sum(axis=1), projections[0].sum(axis=0)
     ramps = [np.arange(n, dtype=np.int64) for n in mask.shape]
     count = int(profiles[0].sum())
     first = [int(profile @ ramp) for profile, ramp in zip(profiles, ramps, strict=True)]
@@ -53,4 +57,4 @@ def moments_of(mask: npt.NDArray[np.bool_]) -> Moments:
         second[one][other] = second[other][one] = int(ramps[one] @ projections[axis] @ ramps[other])
     # Python integers do not overflow, and the difference is taken before anything is rounded
     scatter = [[(count * second[a][b] - first[a] * first[b]) / count for b in range(3)] for a in range(3)]
-    return Moments(count, np.array(first) / count, np.array(scatter))
+    return Moments(count, np.array(first) / count, np.array(scatter), profiles)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-BOUND_DIRECTIONS = 8
+BOUND_DIRECTIONS = 16
 TIE = 1e-9
 """Relative difference below which two lengths are the same (MEASURES C13)."""
 
@@ -105,15 +105,11 @@ def farthest_pairs(points: FloatArray) -> tuple[float, IntArray]:
     points
         Positions, mm, shape (m, 2) or (m, 3).
     """
-    from scipy.spatial.distance import pdist
-
     if len(points) < 2:
         return 0.0, np.empty((0, 2), dtype=np.int64)
-    distances = pdist(points)
-    diameter = float(distances.max())
-    places = np.flatnonzero(distances >= diameter * (1 - TIE))
-    first, second = np.triu_indices(len(points), 1)
-    return diameter, np.stack([first[places], second[places]], axis=1)
+    squares = sum((column[:, None] - column[None, :]) ** 2 for column in points.T)
+    pairs = np.argwhere(squares >= squares.max() * (1 - 2 * TIE))
+    return float(np.sqrt(squares.max())), pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def longest_across(hull: FloatArray, pair: tuple[int, int]) -> tuple[float, FloatArray]:

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.measure.density import DENSITY
+from napari_lesion.measure.enclosing import ENCLOSING_SHAPE, ENCLOSING_SIZE
+from napari_lesion.measure.histogram import HISTOGRAM
 from napari_lesion.measure.identity import IDENTITY
 from napari_lesion.measure.shape import SHAPE
 from napari_lesion.measure.size import SIZE
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
+from napari_lesion.measure.tissue import TISSUE
 from napari_lesion.measure.uncertainty import UNCERTAINTY
 
 CORE = "core"
@@ -18,7 +21,17 @@ ALL = "all"
 ALWAYS = ("label", "status", "probability", "review", "flags")
 """Columns of every table, whatever was asked for."""
 
-FEATURES: tuple[FeatureSpec, ...] = (*IDENTITY, *SIZE, *SHAPE, *DENSITY, *UNCERTAINTY)
+FEATURES: tuple[FeatureSpec, ...] = (
+    *IDENTITY,
+    *SIZE,
+    *ENCLOSING_SIZE,
+    *SHAPE,
+    *ENCLOSING_SHAPE,
+    *DENSITY,
+    *TISSUE,
+    *UNCERTAINTY,
+    *HISTOGRAM,
+)
 
 
 def select(features: str | Iterable[str] = CORE) -> tuple[FeatureSpec, ...]:

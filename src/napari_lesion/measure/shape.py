@@ -46,6 +46,10 @@ def _box_area(c: LesionContext) -> float:
     return float(2.0 * (a * b + b * d + a * d))
 
 
+def _shift(c: LesionContext, *, raw: bool) -> Value:
+    return float(np.linalg.norm(c.weighted_offset(raw=raw) * np.asarray(c.spacing)))
+
+
 def _tunnels(c: LesionContext) -> Value:
     return c.component_count + len(c.cavity_voxels) - configurations.euler_number(c.counts)
 
@@ -60,6 +64,34 @@ _mm2 = partial(
     decimals=1,
     invariance=("T", "F", "S2"),
     needs=("counts",),
+)
+
+_SHIFT: tuple[FeatureSpec, ...] = (
+    FeatureSpec(
+        "centre_of_mass_shift_mm",
+        "Centre of mass shift",
+        Family.SHAPE,
+        unless_tiny(lambda c: _shift(c, raw=False)),
+        "Distance between the centroid and the centroid weighted by intensity; on CT by HU + 1000, not below 0.",
+        unit="mm",
+        ucum="mm",
+        reference=IBSI.format("KLMA, with another weight on CT"),
+        invariance=("T", "F", "S1"),
+        needs=("moments", "crop"),
+    ),
+    FeatureSpec(
+        "centre_of_mass_shift_ibsi_mm",
+        "Centre of mass shift (IBSI)",
+        Family.SHAPE,
+        unless_tiny(lambda c: _shift(c, raw=True)),
+        "Distance between the centroid and the centroid weighted by the raw values.",
+        unit="mm",
+        ucum="mm",
+        reference=IBSI.format("KLMA"),
+        optional=True,
+        invariance=("T", "F", "S1"),
+        needs=("moments", "crop"),
+    ),
 )
 
 SHAPE: tuple[FeatureSpec, ...] = (
@@ -181,7 +213,7 @@ SHAPE: tuple[FeatureSpec, ...] = (
         function=unless_tiny(lambda c: c.mesh_volume / float(np.prod(c.mesh_extents))),
         definition="V over the volume of the axis-aligned box of the mesh vertices.",
         reference=IBSI.format("PBX1"),
-        needs=("counts", "hull_candidates"),
+        needs=("counts", "box"),
     ),
     _ratio(
         "area_density_aabb",
@@ -189,7 +221,7 @@ SHAPE: tuple[FeatureSpec, ...] = (
         function=unless_tiny(lambda c: c.mesh_area / _box_area(c)),
         definition="A over the area of the axis-aligned box of the mesh vertices.",
         reference=IBSI.format("R59B"),
-        needs=("counts", "hull_candidates"),
+        needs=("counts", "box"),
     ),
     _count(
         "euler_number",
@@ -225,4 +257,5 @@ SHAPE: tuple[FeatureSpec, ...] = (
         definition="Components + cavities - Euler number.",
         needs=("counts", "component_count", "cavity_voxels"),
     ),
+    *_SHIFT,
 )

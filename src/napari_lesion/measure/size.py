@@ -181,12 +181,12 @@ SIZE: tuple[FeatureSpec, ...] = (
     _mm(
         "max_2d_diameter_mesh_mm",
         "Max 2-D diameter (mesh)",
-        function=lambda c: hull.diameter_in_planes(c.hull_candidates, c.axial_spacing),
+        function=lambda c: hull.diameter_in_planes(c.extreme_vertices, c.axial_spacing),
         definition="Largest distance of two mesh vertices with the same axial coordinate; agrees with PyRadiomics "
         "Maximum2DDiameterSlice. May bridge components.",
         reference="van Griethuysen 2017, Cancer Res 77:e104 (PyRadiomics)",
         invariance=("T", "F2", "S1"),
-        needs=("hull_candidates",),
+        needs=("extreme_vertices",),
     ),
     _mm(
         "max_3d_diameter_mm",

@@ -21,8 +21,8 @@ class Family(StrEnum):
     SIZE = "size"
     SHAPE = "shape"
     DENSITY = "density"
-    HISTOGRAM = "histogram"
     UNCERTAINTY = "uncertainty"
+    HISTOGRAM = "histogram"
 
 
 class Scale(StrEnum):

@@ -18,6 +18,33 @@ def count_components(mask: BoolArray) -> int:
     return int(count)
 
 
+def largest_components(mask: BoolArray) -> list[BoolArray]:
+    """The 26-connected component with the most voxels; all of them when several have as many; none when empty."""
+    import cc3d
+
+    labels, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
+    if count == 0:
+        return []
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return [labels == 1 + place for place in np.flatnonzero(sizes == sizes.max())]
+
+
+def interior(mask: BoolArray) -> BoolArray:
+    """Voxels of the set whose six face neighbours all belong to it; beyond the array is outside."""
+    inside = np.zeros_like(mask)
+    core = mask[1:-1, 1:-1, 1:-1]
+    inside[1:-1, 1:-1, 1:-1] = (
+        core
+        & mask[:-2, 1:-1, 1:-1]
+        & mask[2:, 1:-1, 1:-1]
+        & mask[1:-1, :-2, 1:-1]
+        & mask[1:-1, 2:, 1:-1]
+        & mask[1:-1, 1:-1, :-2]
+        & mask[1:-1, 1:-1, 2:]
+    )
+    return inside
+
+
 def cavity_sizes(mask: BoolArray) -> tuple[int, ...]:
     """Voxels of every 6-connected part of the background that the set encloses, largest first."""
     import cc3d

@@ -1,10 +1,15 @@
-"""What to make of a row: the flags that qualify its numbers."""
+"""What to make of a row: how far its numbers may be off, and the flags that qualify them."""
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
+from napari_lesion.core.table import Value
 from napari_lesion.core.volume import Modality
 from napari_lesion.measure.context import FEW_VOXELS, LesionContext
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
+from napari_lesion.measure.tissue import CALCIUM_HU, above
 
 THICK_SLICE_MM = 2.5
 ANISOTROPY = 3.0
@@ -31,11 +36,41 @@ def is_clipped(c: LesionContext) -> bool:
     return clipped >= least
 
 
+def _calcium_in_doubt(c: LesionContext) -> bool:
+    """Dense voxels on a CT whose header does not say whether contrast was given."""
+    return c.scale is Scale.HU and above(c, CALCIUM_HU) > 0 and "contrast" not in c.volume.source.headers
+
+
+def digitisation_sd(c: LesionContext) -> float:
+    """SD of the volume when the same body is drawn at random places on the grid, mm³.
+
+    Every boundary voxel is in or out with an error that is uniform over one voxel (variance 1/12); anisotropy
+    enters by an exponent fitted on digital spheres and ellipsoids.
+    """
+    boundary = c.n - int(c.interior.sum())
+    anisotropy = max(c.spacing) / min(c.spacing)
+    return float(c.voxel_volume * math.sqrt(boundary / 12.0) * anisotropy**0.75)
+
+
+def _volume_shifted(sign: float, c: LesionContext) -> Value:
+    quarter_voxel = 0.25 * c.voxel_volume ** (1.0 / 3.0)
+    return float(max(0.0, c.n * c.voxel_volume + sign * c.crofton_area * quarter_voxel))
+
+
+def axis_error(length: float, c: LesionContext) -> float:
+    """95 % half width of an axis, mm: the pixel, and the chord that falls between two slices."""
+    pixel = math.sqrt(c.axial_spacing[1] * c.axial_spacing[2])
+    thickness = c.axial_spacing[0]
+    between = length - math.sqrt(max(0.0, length**2 - thickness**2))
+    return math.hypot(0.8 * pixel, 1.5 * between)
+
+
 def flags_of(c: LesionContext) -> str:
     """Flags of one lesion, alphabetical, joined by semicolons."""
     conditions = {
         "anisotropic": max(c.spacing) / min(c.spacing) > ANISOTROPY,
         "cavity": not c.is_tiny and bool(c.cavity_voxels),
+        "contrast_unknown": _calcium_in_doubt(c),
         "few_voxels": c.n < FEW_VOXELS,
         "hu_clipped": is_clipped(c),
         "modality_guessed": c.volume.modality is Modality.CT and not c.volume.source.modality_stated,
@@ -51,7 +86,50 @@ def flags_of(c: LesionContext) -> str:
     return ";".join(name for name, holds in conditions.items() if holds)
 
 
+_mm3 = partial(
+    FeatureSpec, family=Family.UNCERTAINTY, unit="mm³", ucum="mm3", decimals=1, invariance=("T", "F", "S3")
+)
+_mm = partial(FeatureSpec, family=Family.UNCERTAINTY, unit="mm", ucum="mm", decimals=1, invariance=("T", "F2", "S1"))
+
 UNCERTAINTY: tuple[FeatureSpec, ...] = (
+    _mm3(
+        "volume_digitisation_sd_mm3",
+        "Volume SD (grid)",
+        function=digitisation_sd,
+        definition="Standard deviation of the volume from where the grid happens to lie: v·sqrt(boundary voxels/12)"
+        "·(largest/smallest spacing)^0.75. No reader or model variability in it.",
+        needs=("interior",),
+    ),
+    _mm3(
+        "volume_low_mm3",
+        "Volume, low",
+        function=partial(_volume_shifted, -1.0),
+        definition="Volume if the boundary lay a quarter voxel further in everywhere (partial volume, choice of "
+        "threshold): volume - Crofton area·0.25·v^(1/3), not below 0. A scenario, not a 95 % bar.",
+        needs=("counts",),
+    ),
+    _mm3(
+        "volume_high_mm3",
+        "Volume, high",
+        function=partial(_volume_shifted, 1.0),
+        definition="Volume if the boundary lay a quarter voxel further out everywhere. A scenario, not a 95 % bar.",
+        needs=("counts",),
+    ),
+    _mm(
+        "long_axis_err_mm",
+        "Long axis ±",
+        function=lambda c: axis_error(c.axes.long_mm, c),
+        definition="95 % half width from pixel and slice spacing: sqrt((0.8·p)² + (1.5·e)²), p the pixel, e the loss "
+        "when the longest chord falls between two slices. No reader or model variability in it.",
+        needs=("axes",),
+    ),
+    _mm(
+        "short_axis_err_mm",
+        "Short axis ±",
+        function=lambda c: axis_error(c.axes.short_mm, c),
+        definition="The same for the short axis.",
+        needs=("axes",),
+    ),
     FeatureSpec(
         "nonfinite_voxels",
         "Non-finite voxels",

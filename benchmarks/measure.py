@@ -1,0 +1,188 @@
+"""Measure 100 lesions of a 300x512x512 volume, beside what other libraries take for the same volume.
+
+    python benchmarks/measure.py [--json FILE] [--quick]
+
+Diameters are log-uniform from 4 to 40 mm, one lesion has 120 mm, some touch. Importing is timed apart. Each ratio is
+the time of the other library for each of its columns over ours for each of ours, in one process, on the same arrays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.core.grid import Grid
+from napari_lesion.core.volume import LabelMap, Modality, Volume
+from napari_lesion.measure.boxes import find_boxes
+from napari_lesion.measure.engine import MeasureRequest, measure_lesions
+
+SPACING = (0.7, 0.7, 1.0)
+SHAPE = (300, 512, 512)
+LESIONS = 100
+
+
+def make_scene(shape: tuple[int, int, int] = SHAPE, lesions: int = LESIONS, seed: int = 8) -> tuple[Volume, LabelMap]:
+    """Ellipsoids in noise; every eighth one touches the one before it."""
+    random = np.random.default_rng(seed)
+    grid = Grid((shape[2], shape[1], shape[0]), SPACING)
+    image = np.clip(random.standard_normal(shape, dtype=np.float32) * 40 - 800, -1024, 3071).astype(np.int16)
+    labels = np.zeros(shape, dtype=np.uint16)
+    big = min(120.0, 0.9 * min(n * s for n, s in zip(shape, grid.spacing_zyx, strict=True)))
+    diameters = [big, *np.exp(random.uniform(np.log(4), np.log(40), lesions - 1))]
+    last = np.zeros(3)
+    for label, diameter in enumerate(diameters, start=1):
+        for attempt in range(200):
+            extent = np.array(shape) * grid.spacing_zyx
+            centre = random.uniform(diameter / 2 + 2, extent - diameter / 2 - 2)
+            if label % 8 == 0 and attempt < 20:
+                centre = last + random.uniform(-1, 1, 3) * diameter
+            if _draw(image, labels, label, centre, diameter, random):
+                last = centre
+                break
+    return Volume(image, grid, Modality.CT), LabelMap(labels, grid)
+
+
+def _draw(
+    image: npt.NDArray[np.int16],
+    labels: npt.NDArray[np.uint16],
+    label: int,
+    centre: npt.NDArray[np.float64],
+    diameter: float,
+    random: np.random.Generator,
+) -> bool:
+    """Draw one ellipsoid unless most of its place is taken or it leaves the volume."""
+    spacing = np.array(SPACING[::-1])
+    low = np.floor((centre - diameter / 2) / spacing).astype(int) - 1
+    high = np.ceil((centre + diameter / 2) / spacing).astype(int) + 2
+    if low.min() < 1 or (high > np.array(labels.shape) - 1).any():
+        return False
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    axes = diameter / 2 * np.array([1.0, *random.uniform(0.6, 1.0, 2)])
+    turn, _ = np.linalg.qr(random.standard_normal((3, 3)))
+    place = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
+    inside = (((place * spacing - centre) @ turn / axes) ** 2).sum(-1) <= 1
+    free = inside & (labels[box] == 0)
+    if free.sum() < 0.8 * inside.sum():
+        return False
+    labels[box][free] = label
+    image[box][free] = (random.standard_normal(int(free.sum())) * 40 + random.uniform(-600, 100)).astype(np.int16)
+    return True
+
+
+def best_of(function: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
+    """Shortest wall time, seconds, and the last result."""
+    times, result = [], None
+    for _ in range(repeats):
+        began = time.perf_counter()
+        result = function()
+        times.append(time.perf_counter() - began)
+    return min(times), result
+
+
+def ours(volume: Volume, labels: LabelMap) -> dict[str, Any]:
+    """All core columns; one lesion again with its box; memory beyond image and mask."""
+    warm = Grid((8, 8, 8), SPACING)
+    speck = np.zeros((8, 8, 8), dtype=np.uint16)
+    speck[2:6, 2:6, 2:6] = 1
+    began = time.perf_counter()
+    measure_lesions(Volume(speck.astype(np.int16), warm, Modality.CT), LabelMap(speck, warm))
+    imports = time.perf_counter() - began
+    seconds, table = best_of(lambda: measure_lesions(volume, labels))
+    boxes = find_boxes(labels.array)
+    single = []
+    for label in table.labels:
+        request = MeasureRequest(only=frozenset({label}), boxes={label: boxes[label]})
+        single.append(best_of(lambda request=request: measure_lesions(volume, labels, request), 1)[0])
+    tracemalloc.start()
+    measure_lesions(volume, labels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    held = volume.array.nbytes + labels.array.nbytes
+    return {
+        "imports_s": imports,
+        "seconds": seconds,
+        "lesions": len(table.rows),
+        "columns": len(table.columns),
+        "one_lesion_median_ms": 1e3 * float(np.median(single)),
+        "one_lesion_p95_ms": 1e3 * float(np.percentile(single, 95)),
+        "one_lesion_largest_ms": 1e3 * max(single),
+        "peak_allocation_percent_of_image_and_mask": 100.0 * peak / held,
+    }
+
+
+def peers(volume: Volume, labels: LabelMap) -> dict[str, tuple[float, int]]:
+    """Seconds and delivered columns of other libraries on the same arrays."""
+    import SimpleITK as sitk
+    from scipy import ndimage
+    from skimage.measure import regionprops_table
+
+    image = sitk.GetImageFromArray(volume.array)
+    mask = sitk.GetImageFromArray(labels.array)
+    for one in (image, mask):
+        one.SetSpacing(volume.grid.spacing)
+    index = np.unique(labels.array)[1:]
+
+    def itk_shape() -> None:
+        statistics = sitk.LabelShapeStatisticsImageFilter()
+        statistics.ComputeFeretDiameterOn()
+        statistics.ComputePerimeterOn()
+        statistics.Execute(mask)
+
+    def itk_intensity() -> None:
+        sitk.LabelIntensityStatisticsImageFilter().Execute(mask, image)
+
+    def scikit_image() -> None:
+        names = ("area", "bbox", "centroid", "axis_major_length", "axis_minor_length", "euler_number", "solidity")
+        intensity = ("intensity_mean", "intensity_min", "intensity_max", "intensity_std")
+        regionprops_table(
+            labels.array, volume.array, spacing=volume.grid.spacing_zyx, properties=(*names, *intensity)
+        )
+
+    def scipy_ndimage() -> None:
+        for function in (ndimage.mean, ndimage.standard_deviation, ndimage.minimum, ndimage.maximum):
+            function(volume.array, labels.array, index)
+        ndimage.center_of_mass(labels.array > 0, labels.array, index)
+
+    jobs = {
+        "SimpleITK LabelShape with Feret": (itk_shape, 32),
+        "SimpleITK LabelIntensity": (itk_intensity, 13),
+        "scikit-image regionprops_table": (scikit_image, 19),
+        "scipy.ndimage, mean sd min max centre": (scipy_ndimage, 7),
+    }
+    return {name: (best_of(job, 1)[0], columns) for name, (job, columns) in jobs.items()}
+
+
+def main() -> None:
+    """Print the figures; write them when asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--quick", action="store_true", help="a small volume, for a test of this script")
+    parser.add_argument("--alone", action="store_true", help="leave the other libraries out")
+    arguments = parser.parse_args()
+    scene = make_scene((60, 128, 128), 6) if arguments.quick else make_scene()
+    figures: dict[str, Any] = {"napari-lesion": ours(*scene)}
+    mine = figures["napari-lesion"]
+    for name, value in mine.items():
+        print(f"{name:45s} {value:10.4g}")
+    if not arguments.alone:
+        each = mine["seconds"] / mine["columns"]
+        figures["peers"] = {
+            name: {"seconds": seconds, "columns": columns, "ratio_per_column": seconds / columns / each}
+            for name, (seconds, columns) in peers(*scene).items()
+        }
+        for name, row in figures["peers"].items():
+            print(f"{name:45s} {row['seconds']:8.3f} s, {row['ratio_per_column']:6.1f} times ours a column")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
