@@ -34,7 +34,7 @@ class Action:
 
 OPEN = Action("open", "Open study…", "Shift+O", "Open an image file or a DICOM folder")
 SAMPLE = Action("sample", "Try the sample study", "Shift+T", "Open the sample study that comes with the plugin")
-RECENT = Action("recent", "Recent", "Shift+R", "Studies that were opened last")
+RECENT = Action("recent", "Recent", "Shift+H", "Studies that were opened last")
 ADOPT = Action("adopt", "Use the selected layer", "Shift+U", "Use the image layer that is selected in napari")
 NEXT_WINDOW = Action("next_window", "Next window", "W", "Next window preset (level and width)")
 DETECT = Action("detect", "Detect lesions", "Shift+D", "Run the model on the open study")

@@ -12,8 +12,10 @@ from qtpy.QtCore import QTimer
 from napari_lesion.core.errors import LesionError
 from napari_lesion.gui import actions
 from napari_lesion.gui.adopt import volume_of_layer
+from napari_lesion.gui.correcting import CORRECT_ACTIONS, Correcting
 from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
 from napari_lesion.gui.preferences import Preferences
+from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
@@ -21,12 +23,16 @@ from napari_lesion.gui.presenters.study import StudyPresenter
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
+from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.worker import QtJobRunner
 from napari_lesion.workflow.study import Study
+
+LAYER_ACTIONS = (UNDO, REDO)
+"""Their keys are napari's own for the lesion layer, which hands them on."""
 
 
 class Panels(Protocol):
@@ -35,6 +41,7 @@ class Panels(Protocol):
     study: StudyPanel
     detect: DetectPanel
     lesions: LesionsPanel
+    correct: CorrectPanel
     export: ExportPanel
 
 
@@ -63,6 +70,7 @@ class DockController:
         self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
         self.lesions = LesionsPresenter(self.session, panels.lesions, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
+        self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
         self._bound: list[str] = []
         self._open = True
         self._connect_panels()
@@ -84,6 +92,7 @@ class DockController:
         self._open = False
         self.runner.abandon()
         self.quick.abandon()
+        self.correcting.close()
         self.bridge.disconnect()
         self.viewer.dims.events.current_step.disconnect(self._caption)
         for key in self._bound:
@@ -146,6 +155,9 @@ class DockController:
     def _bind_keys(self) -> None:
         for action, callback in self.callbacks().items():
             self.bind(action.key, partial(_on_press, callback))
+        for action in CORRECT_ACTIONS:
+            if action not in LAYER_ACTIONS:
+                self.bind(action.key, partial(_on_press, partial(self.correcting.presenter.trigger, action.id)))
         self.bind(actions.HIDE.key, self._while_hidden)
 
     def bind(self, key: str, callback: Callable[[Any], Any]) -> None:

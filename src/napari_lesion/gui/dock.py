@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
+from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
@@ -41,6 +42,7 @@ class LesionDock(QWidget):
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
         self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
         self.lesions = LesionsPanel()
+        self.correct = CorrectPanel()
         self.export = ExportPanel()
         self._window: QObject | None = None
         self._viewer = napari_viewer
@@ -100,8 +102,9 @@ class LesionDock(QWidget):
             self._layout.addWidget(panel)
             self._layout.addWidget(rule())
         self._layout.addWidget(self.lesions, 1)
-        self._layout.addWidget(rule())
-        self._layout.addWidget(self.export)
+        for panel in (self.correct, self.export):
+            self._layout.addWidget(rule())
+            self._layout.addWidget(panel)
         footer = line("dim")
         say(footer, DISCLAIMER)
         self._layout.addWidget(footer)
@@ -111,5 +114,5 @@ class LesionDock(QWidget):
 
         palette = palette_of(get_theme(self._viewer.theme))
         self.setStyleSheet(style_sheet(palette))
-        for panel in (self.study, self.detect, self.lesions, self.export):
+        for panel in (self.study, self.detect, self.lesions, self.correct, self.export):
             panel.set_palette(palette)

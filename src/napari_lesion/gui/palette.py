@@ -17,6 +17,7 @@ GREY = "#9A9A9A"
 DISTINCT = (ORANGE, SKY_BLUE, YELLOW, PURPLE, GREEN, VERMILLION)
 SINGLE = (ORANGE,)
 AXES = "#FFFFFF"
+AXES_TEXT = "#1E90FF"
 
 
 def lesion_colours(lesions: Mapping[int, Lesion], colours: str = "distinct") -> dict[int, str]:

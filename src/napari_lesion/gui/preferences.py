@@ -32,7 +32,7 @@ class Preferences:
     brush_diameter_mm: float = 4.0
     colours: str = "distinct"
     outline: bool = True
-    outline_px: int = 2
+    outline_px: int = 1
     fill_opacity: float = 0.35
 
 

@@ -275,9 +275,9 @@ def _nothing_found(study: Study) -> tuple[str, float | None]:
 
 
 def _sentence(detection: Detection) -> str:
-    where = f"{detection.windows} windows on {detection.device} ({detection.backend})"
-    notes = " ".join((detection.organ, *detection.notes)).strip()
-    return f"Done in {detection.total_seconds:.1f} s: {where}. {notes}"
+    said = {sentence.rstrip("."): None for sentence in (detection.organ, *detection.notes) if sentence}
+    done = f"Done in {detection.total_seconds:.1f} s ({detection.device}, {detection.backend})"
+    return ". ".join((done, *said)) + "."
 
 
 def _fit(study: Study, model: BundleInfo, parameters: DetectParameters, ctx: JobContext) -> Fit:

@@ -13,7 +13,10 @@ DASH = "–"
 CHECK, CROSS = "✓", "✕"
 MARK = "⚑"
 REVIEW_MARKS = {Review.ACCEPTED: CHECK, Review.REJECTED: CROSS}
-MEANS = ("mean_hu", "mean_au", "mean")
+MEANS = ("density_mean_hu", "density_mean_au")
+TYPE = "nodule_type"
+INFORMATIVE = frozenset({"contrast_unknown", "modality_guessed"})
+"""Flags that say something of the study, not of the lesion: named in the tool tip, without a mark."""
 IDENTITY = ("label", "status", "probability", "review", "flags")
 FEW_VOXELS = 64
 
@@ -105,6 +108,8 @@ def shown_columns(table: LesionTable, extra: Iterable[str] = ()) -> list[ShownCo
     mean = mean_column(table)
     if mean is not None:
         main.append(ShownColumn(mean.name, f"Mean {mean.unit}".strip(), mean.definition))
+    if TYPE in table.names:
+        main.append(ShownColumn(TYPE, "Type", _definition(table, TYPE)))
     names = {column.name for column in main}
     for name in extra:
         if name not in names and name in table.names:
@@ -116,7 +121,7 @@ def shown_columns(table: LesionTable, extra: Iterable[str] = ()) -> list[ShownCo
 def optional_columns(table: LesionTable) -> list[Column]:
     """Columns that can be added to the dock's table."""
     mean = mean_column(table)
-    hidden = {*IDENTITY, "volume_mm3", mean.name if mean else ""}
+    hidden = {*IDENTITY, "volume_mm3", TYPE, mean.name if mean else ""}
     return [column for column in table.columns if column.name not in hidden]
 
 
@@ -188,9 +193,17 @@ def _volume(subject: Subject) -> Cell:
     error = _float(subject.row.get("volume_err_mm3"))
     change = _change(volume, _float(subject.baseline.get("volume_mm3")), subject.lesion.status)
     lighter = change or (f"± {number_text(error, 0)}" if error is not None else "")
-    flags = flags_of(subject.row)
-    text = number_text(volume, 0) + (f" {MARK}" if flags else "")
-    return Cell(text, lighter, _why(subject), sort=(0, volume))
+    marked = any(flag not in INFORMATIVE for flag in flags_of(subject.row))
+    text = number_text(volume, 0) + (f" {MARK}" if marked else "")
+    tip = " ".join(part for part in (_range(subject.row), _why(subject)) if part)
+    return Cell(text, lighter, tip, sort=(0, volume))
+
+
+def _range(row: Row) -> str:
+    low, high = _float(row.get("volume_low_mm3")), _float(row.get("volume_high_mm3"))
+    if low is None or high is None:
+        return ""
+    return f"{number_text(low, 0)} to {number_text(high, 0)} mm³ when the boundary lies a quarter voxel off."
 
 
 def _change(volume: float, before: float | None, status: Status) -> str:
@@ -201,16 +214,16 @@ def _change(volume: float, before: float | None, status: Status) -> str:
 
 
 def flags_of(row: Row) -> list[str]:
-    """Flags of a row in words."""
+    """Flags of a row."""
     stored = row.get("flags")
-    return [flag.strip().replace("_", " ") for flag in str(stored).split(";") if flag.strip()] if stored else []
+    return [flag.strip() for flag in str(stored).split(";") if flag.strip()] if stored else []
 
 
 def _why(subject: Subject) -> str:
     if not subject.row:
         return "Being measured"
     flags = flags_of(subject.row)
-    return f"Read with care: {', '.join(flags)}" if flags else ""
+    return f"Read with care: {', '.join(flags).replace('_', ' ')}." if flags else ""
 
 
 def _plain(name: str) -> CellMaker:

@@ -39,7 +39,7 @@ class MaskStyle:
     """
 
     outline: bool = True
-    outline_px: int = 2
+    outline_px: int = 1
     fill_opacity: float = 0.35
 
 

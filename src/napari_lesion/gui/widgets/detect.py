@@ -223,6 +223,8 @@ class DetectPanel(QWidget):
         folded = QCollapsible("Parameters")
         folded.setDuration(0)
         folded.addWidget(self._form.native)
+        folded.setContentsMargins(0, 0, 0, 0)
+        folded.layout().setContentsMargins(0, 0, 0, 0)
         for widget in self._form.widgets.values():
             widget.changed.connect(partial(self._on_parameter))
         return folded

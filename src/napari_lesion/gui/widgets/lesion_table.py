@@ -93,7 +93,9 @@ def _cell_data(cell: Cell, label: int, role: int) -> Any:
 def _swatch(colour: str) -> QIcon:
     image = QPixmap(SWATCH, SWATCH)
     image.fill(QColor(colour))
-    return QIcon(image)
+    made = QIcon(image)
+    made.addPixmap(image, QIcon.Mode.Selected)
+    return made
 
 
 class SortedLesions(QSortFilterProxyModel):
