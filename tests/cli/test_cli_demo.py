@@ -9,6 +9,7 @@ import pytest
 from cli_inputs import Run
 
 from napari_lesion.cli import demo
+from napari_lesion.workflow import display
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(demo.subprocess, "call", call)
     monkeypatch.setattr(demo.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(demo.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(display.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     return made
 
@@ -54,7 +55,7 @@ def test_headless_opens_no_window_on_a_display(
 
 def test_says_what_to_type_without_xvfb(run: Run, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr(demo.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(display.shutil, "which", lambda _name: None)
     result = run("demo")
     assert (result.exit_code, calls) == (2, [])
     assert "apt-get install -y xvfb xauth" in result.stderr

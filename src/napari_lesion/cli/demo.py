@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,8 +13,7 @@ import typer
 
 from napari_lesion.cli.console import command
 from napari_lesion.core.errors import LesionError
-
-SCREEN = "-screen 0 1920x1080x24"
+from napari_lesion.workflow.display import has_display, on_virtual_display
 
 
 @command
@@ -31,12 +28,13 @@ def demo(
         str | None, typer.Option(metavar="NAME", help="Sample study to open.", show_default=False)
     ] = None,
 ) -> None:
-    """Open the viewer on a sample study, detect, and show overlay and table.
+    """Open the viewer on a sample study and detect.
 
-    Without a display, or with --headless, it does the same on a virtual one.
+    Without a display, or with --headless, it does the same on a virtual one, and leaves lesions.csv, the mask and a
+    screenshot in a folder that it names.
     """
     _require_viewer()
-    virtual = platform.system() == "Linux" and (headless or not has_display())
+    virtual = not has_display() or (headless and platform.system() == "Linux")
     arguments = [sys.executable, "-m", "napari_lesion.demo"]
     if headless or virtual:
         arguments.append("--headless")
@@ -44,14 +42,9 @@ def demo(
         arguments += ["--out", str(out)]
     if sample is not None:
         arguments += ["--sample", sample]
-    code = subprocess.call(_on_virtual_display(arguments) if virtual else arguments)
+    code = subprocess.call(on_virtual_display(arguments) if virtual else arguments)
     if code:
         raise typer.Exit(code)
-
-
-def has_display() -> bool:
-    """Whether Linux has a display to open a window on."""
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _require_viewer() -> None:
@@ -60,13 +53,3 @@ def _require_viewer() -> None:
             raise LesionError(
                 "The demonstration cannot start", f"{name} is not installed", 'Type: pip install "napari-lesion[gui]"'
             )
-
-
-def _on_virtual_display(arguments: list[str]) -> list[str]:
-    if shutil.which("xvfb-run") is None:
-        raise LesionError(
-            "The viewer cannot open",
-            "there is no display, and xvfb-run, which gives a virtual one, is not installed",
-            "On Debian or Ubuntu type: sudo apt-get install -y xvfb xauth",
-        )
-    return ["xvfb-run", "-a", "-s", SCREEN, *arguments]

@@ -37,7 +37,11 @@ def detect(
         typer.Option(help="Modality of all inputs, for files that do not say it.", show_default=False),
     ] = None,
 ) -> None:
-    """Detect and measure lesions; writes lesions.csv, the mask and run.json for each input."""
+    """Detect and measure lesions in studies.
+
+    Each INPUT gets a folder DIR/<case> with lesions.csv, the mask and run.json, also when nothing is found. An input
+    that cannot be used does not stop the others; the exit code is 2 then.
+    """
     from napari_lesion.cli.progress import jobs_on_console
     from napari_lesion.core.volume import Modality
     from napari_lesion.workflow.cohort import CohortRequest, detect_cases

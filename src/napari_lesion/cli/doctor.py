@@ -12,7 +12,10 @@ WORDS = {Level.GREEN: "ok", Level.YELLOW: "note", Level.RED: "fault"}
 
 @command
 def doctor() -> None:
-    """Report versions, devices, memory, models, folders and display of this machine."""
+    """Report what this machine has.
+
+    Versions, device, memory, models, folders and display. The exit code is 1 when something is at fault.
+    """
     from napari_lesion.workflow.doctor import examine
 
     worst = Level.GREEN

@@ -20,7 +20,11 @@ def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Image file, DICOM file or DICOM folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Tell size, spacing, direction and modality of a study, and what the input check says."""
+    """Describe a study and check it.
+
+    Tells size, spacing, direction and modality, and what the input check says. The exit code is 2 for a study that
+    cannot be used.
+    """
     from napari_lesion.cli.progress import jobs_on_console
     from napari_lesion.workflow.inspect import inspect_file
 

@@ -30,7 +30,10 @@ def measure(
         typer.Option(help="Modality of the image, if the file does not say it.", show_default=False),
     ] = None,
 ) -> None:
-    """Measure the lesions of a mask on its image; writes one row a lesion."""
+    """Measure the lesions of a mask.
+
+    The mask must lie on the grid of the image. The table has one row a lesion.
+    """
     from napari_lesion.cli.progress import jobs_on_console
     from napari_lesion.core.volume import Modality
     from napari_lesion.workflow.measure_files import MeasureFilesRequest, measure_files

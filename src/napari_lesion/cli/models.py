@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @command
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """List the models that can be used: those that ship with napari-lesion, then your own."""
+    """List the models that can be used.
+
+    Those that ship with napari-lesion come first, then those in your own folder (see `napari-lesion doctor`).
+    """
     from napari_lesion.workflow.models import list_models
 
     found = list_models()

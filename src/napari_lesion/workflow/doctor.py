@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -15,8 +14,13 @@ from pathlib import Path
 from napari_lesion import __version__
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.findings import Level
+from napari_lesion.inference.backends.choose import chosen
+from napari_lesion.inference.cache import cache_folder
+from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.io.records import state_folder
+from napari_lesion.models.catalogue import scan_bundles, user_folder
+from napari_lesion.workflow.display import has_display, start_qt
 from napari_lesion.workflow.fit import available_memory_mib
-from napari_lesion.workflow.models import list_models
 
 REQUIRED = (
     "torch",
@@ -48,10 +52,10 @@ def examine() -> Iterator[Fact]:
     yield Fact("Python", f"{platform.python_version()} on {platform.platform()}")
     yield from _libraries()
     yield from _machine()
-    yield from _gpu()
-    yield _display()
+    yield from _devices()
+    yield from _viewer()
     yield from _models()
-    yield _writable()
+    yield from _folders()
 
 
 def _libraries() -> Iterator[Fact]:
@@ -78,38 +82,50 @@ def _machine() -> Iterator[Fact]:
         yield Fact("Free memory", f"{free / 1024:.1f} GiB", Level.GREEN if enough else Level.YELLOW)
 
 
-def _gpu() -> Iterator[Fact]:
-    if importlib.util.find_spec("torch") is None:
+def _devices() -> Iterator[Fact]:
+    try:
+        device, backend = chosen(EngineSettings())
+    except LesionError as error:
+        yield Fact("Detection runs on", error.message, Level.RED)
         return
-    import torch
-
-    if torch.cuda.is_available():
-        yield Fact("GPU", torch.cuda.get_device_name(0))
-    else:
-        yield Fact("GPU", "none that torch can use; detection runs on the CPU")
+    yield Fact("Detection runs on", f"{device}, with {backend}")
+    if device == "cpu":
+        yield Fact("GPU", "none that torch can use")
 
 
-def _display() -> Fact:
-    if platform.system() != "Linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        return Fact("Display", "present")
-    if shutil.which("xvfb-run"):
-        return Fact("Display", "none; xvfb-run can give a virtual one")
-    return Fact("Display", "none, and no xvfb-run for a virtual one: the viewer cannot open", Level.YELLOW)
+def _viewer() -> Iterator[Fact]:
+    yield Fact("Display", "present" if has_display() else "none; a virtual one is used")
+    if _version("napari"):
+        started = start_qt()
+        yield Fact("Qt", started.words, Level.GREEN if started.works else Level.YELLOW)
 
 
 def _models() -> Iterator[Fact]:
-    try:
-        models = list_models()
-    except LesionError as error:
-        yield Fact("Models", error.message, Level.RED)
-        return
-    for model in models:
+    catalogue = scan_bundles()
+    for model in catalogue.bundles:
         yield Fact("Model", f"{model.name} {model.version}: {model.title}")
-    if not models:
+    for path, error in catalogue.problems:
+        yield Fact("Model", f"{path}: {error.message}", Level.YELLOW)
+    if not catalogue.bundles:
         yield Fact("Models", "none is installed", Level.RED)
 
 
-def _writable() -> Fact:
-    folder = Path(tempfile.gettempdir())
-    free = shutil.disk_usage(folder).free / 2**30
-    return Fact("Temporary folder", f"{folder}, {free:.1f} GiB free", Level.GREEN if free > 1 else Level.YELLOW)
+def _folders() -> Iterator[Fact]:
+    for name, folder in (
+        ("Autosaves and keys", state_folder()),
+        ("Cache", cache_folder()),
+        ("Temporary files", Path(tempfile.gettempdir())),
+    ):
+        yield _folder(name, folder)
+    yield Fact("Your own models", str(user_folder()))
+
+
+def _folder(name: str, folder: Path) -> Fact:
+    """Whether files can be written to a folder, or to the one above it that is already there."""
+    present = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=present):
+            free = shutil.disk_usage(present).free / 2**30
+    except OSError as error:
+        return Fact(name, f"{folder} cannot be written: {error.strerror}", Level.RED)
+    return Fact(name, f"{folder}, {free:.1f} GiB free", Level.GREEN if free > 1 else Level.YELLOW)
