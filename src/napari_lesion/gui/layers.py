@@ -14,7 +14,7 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_lesion.core.display import AXIS_LABELS, AnatomicalView
-from napari_lesion.gui.palette import AXES, AXES_TEXT, YELLOW
+from napari_lesion.gui.palette import AXES, YELLOW
 from napari_lesion.gui.presenters.viewing import AxisLine, MaskStyle
 from napari_lesion.gui.windows import Window
 from napari_lesion.workflow.study import Study
@@ -130,7 +130,7 @@ class LayerBridge:
     def _add_overlays(self, study: Study) -> None:
         assert self.view is not None
         self._axes = self.viewer.add_shapes(
-            ndim=3, name=AXES_NAME, edge_color=AXES, face_color="transparent", **self._placing()
+            ndim=3, name=AXES_NAME, opacity=1.0, edge_color=AXES, face_color="transparent", **self._placing()
         )
         self._labels = self.viewer.add_labels(
             self.view.apply(study.labels.array),
@@ -234,7 +234,7 @@ class LayerBridge:
         self._axes.add([*ends, *places], shape_type="line", edge_width=width, edge_color=AXES)
         self._axes.text = {
             "string": [""] * len(lines) + [line.words for line in lines],
-            "color": AXES_TEXT,
+            "color": AXES,
             "size": TEXT_SIZE,
             "anchor": "center",
         }
@@ -274,7 +274,7 @@ class LayerBridge:
         axis, down, across = (int(i) for i in dims.order[-3:])
         shown = int(dims.current_step[axis]) + 1
         plane, (top, _), (left, _) = PLANES[axis], SIDES[down], SIDES[across]
-        return f"{plane} {shown} of {self.view.display_shape[axis]}, {top} at the top, {left} on the left"
+        return f"{plane} {shown} of {self.view.display_shape[axis]}, {top} at the top, {left} on the left  "
 
     def selected_image(self) -> Any:
         """Image layer that the user selected in napari's layer list; None when it is not a 3-D image."""

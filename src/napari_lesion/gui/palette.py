@@ -16,8 +16,8 @@ GREY = "#9A9A9A"
 
 DISTINCT = (ORANGE, SKY_BLUE, YELLOW, PURPLE, GREEN, VERMILLION)
 SINGLE = (ORANGE,)
-AXES = "#FFFFFF"
-AXES_TEXT = "#1E90FF"
+AXES = "#1E90FF"
+"""Blue that is seen on white bone and on black lung, and is no colour of a lesion."""
 
 
 def lesion_colours(lesions: Mapping[int, Lesion], colours: str = "distinct") -> dict[int, str]:

@@ -14,7 +14,6 @@ CHECK, CROSS = "✓", "✕"
 MARK = "⚑"
 REVIEW_MARKS = {Review.ACCEPTED: CHECK, Review.REJECTED: CROSS}
 MEANS = ("density_mean_hu", "density_mean_au")
-TYPE = "nodule_type"
 INFORMATIVE = frozenset({"contrast_unknown", "modality_guessed"})
 """Flags that say something of the study, not of the lesion: named in the tool tip, without a mark."""
 IDENTITY = ("label", "status", "probability", "review", "flags")
@@ -108,8 +107,6 @@ def shown_columns(table: LesionTable, extra: Iterable[str] = ()) -> list[ShownCo
     mean = mean_column(table)
     if mean is not None:
         main.append(ShownColumn(mean.name, f"Mean {mean.unit}".strip(), mean.definition))
-    if TYPE in table.names:
-        main.append(ShownColumn(TYPE, "Type", _definition(table, TYPE)))
     names = {column.name for column in main}
     for name in extra:
         if name not in names and name in table.names:
@@ -121,7 +118,7 @@ def shown_columns(table: LesionTable, extra: Iterable[str] = ()) -> list[ShownCo
 def optional_columns(table: LesionTable) -> list[Column]:
     """Columns that can be added to the dock's table."""
     mean = mean_column(table)
-    hidden = {*IDENTITY, "volume_mm3", TYPE, mean.name if mean else ""}
+    hidden = {*IDENTITY, "volume_mm3", mean.name if mean else ""}
     return [column for column in table.columns if column.name not in hidden]
 
 

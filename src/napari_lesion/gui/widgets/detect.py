@@ -69,9 +69,13 @@ class DetectPanel(QWidget):
     def show_fit(self, fit: Fit | None) -> None:
         """Show whether the study suits the model, and the cost."""
         self._level = fit.check.level if fit is not None else None
-        say(self._fit, fit.sentence if fit is not None else "")
+        good = self._level == Level.GREEN
+        say(self._suits, fit.sentence if fit is not None and good else "")
+        say(self._warns, fit.sentence if fit is not None and not good else "")
         if fit is not None:
-            self._fit.setToolTip("\n".join(finding.message for finding in fit.check.findings) or fit.sentence)
+            details = [fit.sentence, *(finding.message for finding in fit.check.findings)]
+            self._suits.setToolTip("\n".join(details))
+            self._warns.setToolTip("\n".join(details))
         self._show_light()
 
     def show_ready(self, ready: bool) -> None:
@@ -87,7 +91,8 @@ class DetectPanel(QWidget):
             widget.setEnabled(not running)
         if running:
             self._bar.setRange(0, 0)
-            self._bar.setFormat("Starting")
+            self._progress_words.setText("Starting")
+            say(self._done, "")
             say(self._message, "")
 
     def show_progress(self, progress: Progress) -> None:
@@ -104,7 +109,6 @@ class DetectPanel(QWidget):
         if progress.remaining_s is not None and progress.remaining_s >= 1:
             words += f", {progress.remaining_s:.0f} s left"
         self._progress_words.setText(words)
-        self._bar.setFormat("")
 
     def show_threshold(self, state: ThresholdState | None) -> None:
         """Show the threshold and what it marks."""
@@ -126,7 +130,8 @@ class DetectPanel(QWidget):
 
     def show_done(self, sentence: str) -> None:
         """Show what the last detection did."""
-        say(self._message, sentence, "dim")
+        say(self._done, sentence)
+        say(self._message, "")
 
     def show_error(self, error: LesionError) -> None:
         """Show why it did not run."""
@@ -147,6 +152,15 @@ class DetectPanel(QWidget):
         self._slider.set_colour(palette.text)
         self._show_light()
 
+    def press_detect(self) -> None:
+        """Press the button."""
+        self._run.click()
+
+    @property
+    def said(self) -> str:
+        """The message that stands in the panel."""
+        return str(self._message.text())
+
     def open_card(self) -> None:
         """Show the model card in the browser or text viewer of the system."""
         if self._model is not None and self._model.card is not None:
@@ -165,19 +179,24 @@ class DetectPanel(QWidget):
         self._light = QLabel()
         self._light.setFixedWidth(20)
         self._light.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._fit = line(wrap=True)
-        fit = row(self._light, self._fit)
+        self._suits = line()
+        self._warns = line(wrap=True)
+        fit = row(self._light, self._suits, self._warns)
         fit.setStretch(1, 1)
+        fit.setStretch(2, 1)
         layout.addLayout(fit)
         layout.addWidget(self._build_run())
         layout.addWidget(self._build_threshold())
+        self._done = line("dim")
         self._message = line("dim", wrap=True)
+        layout.addWidget(self._done)
         layout.addWidget(self._message)
         self._lower = QPushButton()
         self._lower.clicked.connect(self._on_lower)
         self._lower.setVisible(False)
         layout.addWidget(self._lower)
         layout.addWidget(self._build_parameters())
+        say(self._done, "")
         say(self._message, "")
 
     def _build_run(self) -> QWidget:
@@ -225,6 +244,7 @@ class DetectPanel(QWidget):
         folded.addWidget(self._form.native)
         folded.setContentsMargins(0, 0, 0, 0)
         folded.layout().setContentsMargins(0, 0, 0, 0)
+        folded.layout().setSpacing(0)
         for widget in self._form.widgets.values():
             widget.changed.connect(partial(self._on_parameter))
         return folded

@@ -55,6 +55,11 @@ class ExportPanel(QWidget):
         """Show why nothing was exported."""
         say(self._state, error.message, "error")
 
+    @property
+    def said(self) -> str:
+        """The message that stands in the panel."""
+        return str(self._state.text())
+
     def set_palette(self, palette: Palette) -> None:
         """Take the colours of another theme."""
         set_icon(self._export, "export", palette.text)

@@ -149,6 +149,11 @@ class StudyPanel(QWidget):
         if path:
             self._on_path(Path(path))
 
+    @property
+    def said(self) -> str:
+        """The message that stands in the panel."""
+        return str(self._status.text())
+
     def set_palette(self, palette: Palette) -> None:
         """Take the colours of another theme."""
         self._palette = palette
