@@ -202,11 +202,10 @@ def test_discard_and_clear(store: AutosaveStore) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "json", "masks", "version"])
-def test_a_damaged_file_is_not_offered_or_says_so(store: AutosaveStore, damage: str) -> None:
+def test_a_damaged_file_is_not_offered(store: AutosaveStore, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     path = store.save(worked_on())
-    again = make_study()
-    saved = store.find(again.volume)
-    assert saved is not None
+    volume = make_study().volume
+    assert store.find(volume) is not None
     content = path.read_bytes()
     if damage == "cut":
         path.write_bytes(content[: len(content) // 2])
@@ -215,10 +214,32 @@ def test_a_damaged_file_is_not_offered_or_says_so(store: AutosaveStore, damage: 
         path.write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
     else:
         _rewrite(path, damage)
-    with pytest.raises(InputError, match="cannot be read"):
-        store.restore(again, saved)
-    assert not again.labels.array.any()
-    assert not again.lesions
+    assert store.find(volume) is None
+    assert "cannot be read" in caplog.text
+    store.save(worked_on())
+    assert store.find(volume) is not None
+
+
+def test_work_on_another_image_is_not_restored(store: AutosaveStore) -> None:
+    study = worked_on()
+    store.save(study)
+    saved = store.find(study.volume)
+    assert saved is not None
+    other = make_study(seed=1)
+    with pytest.raises(InputError, match="another image"):
+        store.restore(other, saved)
+    assert not other.labels.array.any()
+
+
+def test_what_was_found_can_be_restored_after_its_file_is_gone(store: AutosaveStore) -> None:
+    study = worked_on()
+    store.save(study)
+    again = make_study()
+    saved = store.find(again.volume)
+    assert saved is not None
+    store.clear()
+    store.restore(again, saved)
+    assert_same(again, study)
 
 
 def _rewrite(path: Path, damage: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_lesion.gui.actions import Action
 from napari_lesion.gui.layers import LayerBridge
 from napari_lesion.gui.painting import LayerPainter
 from napari_lesion.gui.presenters.correct import CORRECT_ACTIONS, CorrectPresenter
@@ -18,6 +21,8 @@ __all__ = ["CORRECT_ACTIONS", "Correcting"]
 
 class Correcting(QObject):
     """Connects the lesion layer, the correct panel and their presenter.
+
+    The dock binds the keys of `callbacks`, and calls ``presenter.set_locked`` while a job works on the labels.
 
     Parameters
     ----------
@@ -52,6 +57,10 @@ class Correcting(QObject):
         self.presenter.set_brush(diameter_mm)
         self.presenter.start()
         self._on_labels_shown(bridge.labels_layer)
+
+    def callbacks(self) -> dict[Action, Callable[[], None]]:
+        """What each action of the correct panel does, for the keys of the viewer."""
+        return {action: partial(self.presenter.trigger, action.id) for action in CORRECT_ACTIONS}
 
     def close(self) -> None:
         """Stop listening to the viewer."""

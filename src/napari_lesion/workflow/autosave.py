@@ -20,8 +20,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_lesion.core.errors import InputError, OutputError
+from napari_lesion.core.lesion import Review, Status
 from napari_lesion.core.probability import ProbabilityMap
-from napari_lesion.core.volume import Source, Volume
+from napari_lesion.core.volume import LabelMap, Source, Volume
 from napari_lesion.io.atomic import atomic_path
 from napari_lesion.io.records import local_key, state_folder
 from napari_lesion.workflow.autosave_state import (
@@ -52,14 +53,12 @@ STALE_S = 600.0
 logger = logging.getLogger("napari_lesion")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Saved:
-    """One autosave that was found.
+    """One autosave that was found, read whole: what becomes of its files afterwards does not matter.
 
     Parameters
     ----------
-    path
-        Its file.
     key
         Key of the image that it belongs to, see `image_key`.
     time
@@ -70,9 +69,12 @@ class Saved:
         Numbers of lesions, of those drawn or changed by hand, and of those accepted or rejected.
     exported
         Whether everything in it was exported, too.
+    masks
+        Packed masks as edited, and those of the model.
+    state, detection
+        All the rest; no detection when its model is not installed any more, or its probability is gone.
     """
 
-    path: Path
     key: str
     time: str
     same_file: bool
@@ -80,6 +82,9 @@ class Saved:
     edited: int
     reviewed: int
     exported: bool
+    masks: tuple[PackedMasks, PackedMasks]
+    state: StudyState
+    detection: Detection | None
 
     @property
     def sentence(self) -> str:
@@ -163,19 +168,7 @@ class AutosaveStore:
         if not path.exists():
             return None
         try:
-            with _opened(path) as archive:
-                state = _state(archive, volume)
-                lesions = state["lesions"]
-                return Saved(
-                    path=path,
-                    key=state["key"],
-                    time=state["time"],
-                    same_file=state["source"] == _source_hash(volume.source),
-                    lesions=len(lesions),
-                    edited=sum(lesion["status"] != "model" for lesion in lesions),
-                    reviewed=sum(bool(lesion["review"]) for lesion in lesions),
-                    exported=bool(state["exported"]),
-                )
+            return self._read(path, volume)
         except InputError as error:
             logger.warning("%s", error)
             return None
@@ -183,28 +176,20 @@ class AutosaveStore:
     def restore(self, study: Study, saved: Saved) -> None:
         """Put an autosave into a study of the same image, in one step; its lesions have to be measured afterwards.
 
-        A detection whose model is not installed any more is left out: its masks are there, its threshold cannot be
-        moved.
+        Without a detection the masks are there, and their threshold cannot be moved.
 
         Raises
         ------
         InputError
-            When the file is damaged, gone, or of another image; the study is as it was then.
+            When it is of another image; the study is as it was then.
         """
-        targets = {"labels": study.labels.array, "model": study.model_labels.array}
-        with _opened(saved.path) as archive:
-            plain = _state(archive, study.volume)
-            state = StudyState.from_plain(plain)
-            masks = {
-                name: PackedMasks.from_bytes(archive.read(f"{name}.boxes"), archive.read(f"{name}.bits"), array)
-                for name, array in targets.items()
-            }
-        detection = self._read_detection(plain, ProbabilityMap(study.volume.grid))
-        for name, array in targets.items():
-            array[...] = 0
-            masks[name].unpack(array)
-        state.install(study)
-        study.detection = detection
+        if saved.key != image_key(study.volume):
+            raise InputError("The kept work was not restored", "it belongs to another image")
+        for labels, masks in zip((study.labels, study.model_labels), saved.masks, strict=True):
+            labels.array[...] = 0
+            masks.unpack(labels.array)
+        saved.state.install(study)
+        study.detection = saved.detection
         study.log.append(EditRecord("restore", tuple(study.lesions)))
         study.touched()
 
@@ -255,6 +240,29 @@ class AutosaveStore:
                     entry.write(block.tobytes())
         self._written[detection] = path
         return path
+
+    def _read(self, path: Path, volume: Volume) -> Saved:
+        like = LabelMap.empty(volume.grid).array
+        with _opened(path) as archive:
+            plain = _state(archive, volume)
+            state = StudyState.from_plain(plain)
+            masks = [
+                PackedMasks.from_bytes(archive.read(f"{name}.boxes"), archive.read(f"{name}.bits"), like)
+                for name in ("labels", "model")
+            ]
+            lesions = state.lesions.values()
+            return Saved(
+                key=plain["key"],
+                time=plain["time"],
+                same_file=plain["source"] == _source_hash(volume.source),
+                lesions=len(lesions),
+                edited=sum(lesion.status != Status.MODEL for lesion in lesions),
+                reviewed=sum(lesion.review != Review.NONE for lesion in lesions),
+                exported=bool(plain["exported"]),
+                masks=(masks[0], masks[1]),
+                state=state,
+                detection=self._read_detection(plain, ProbabilityMap(volume.grid)),
+            )
 
     def _read_detection(self, state: Mapping[str, Any], empty: ProbabilityMap) -> Detection | None:
         if not state["probability"]:

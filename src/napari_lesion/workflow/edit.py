@@ -103,6 +103,11 @@ class Editor:
         """Native box of every label."""
         return self._follow.boxes
 
+    @property
+    def model_boxes(self) -> BoxIndex:
+        """Native box of every label of the model."""
+        return self._follow.model_boxes
+
     def compare(self, label: int) -> ModelComparison:
         """The mask of one lesion against that of the model."""
         return self._follow.compare(label)

@@ -60,6 +60,11 @@ class StudyFollower:
         self._reviews: dict[int, Review] = {}
         self._painting = False
 
+    @property
+    def model_boxes(self) -> BoxIndex:
+        """Boxes of the model's labels."""
+        return self._overlap.model_boxes
+
     def compare(self, label: int) -> ModelComparison:
         """The mask of one lesion against that of the model."""
         return self._overlap.counted(label) if self._painting else self._overlap.of(label)

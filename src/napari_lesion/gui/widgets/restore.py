@@ -1,0 +1,57 @@
+"""The line that offers work which was kept from an earlier session."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+from napari_lesion.core.errors import LesionError
+from napari_lesion.gui.actions import Action
+from napari_lesion.gui.widgets.parts import button, column, line, row, say
+
+RESTORE = Action("restore", "Restore", "Shift+Z", "Put the kept masks, decisions and threshold into the open study")
+FORGET = Action("forget", "Forget", "Shift+F", "Delete the kept work on this study")
+
+
+class RestoreBar(QWidget):
+    """Offer, restore, forget. Implements `RestoreView`; hidden while there is nothing to offer."""
+
+    restore_clicked = Signal()
+    forget_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = column(self)
+        self.offer = line("caution", wrap=True)
+        self.error = line("error", wrap=True)
+        self.restore = button(RESTORE)
+        self.forget = button(FORGET)
+        layout.addWidget(self.error)
+        layout.addWidget(self.offer)
+        layout.addLayout(row(1, self.restore, self.forget))
+        self.restore.clicked.connect(self.restore_clicked)
+        self.forget.clicked.connect(self.forget_clicked)
+        say(self.error, "")
+        self.show_offer("")
+
+    def show_offer(self, sentence: str) -> None:
+        """Offer to restore; an empty sentence takes the offer back."""
+        say(self.offer, sentence)
+        for widget in (self.restore, self.forget):
+            widget.setVisible(bool(sentence))
+        if sentence:
+            say(self.error, "")
+        self.setVisible(bool(sentence))
+
+    def show_error(self, error: LesionError) -> None:
+        """Show why nothing is kept, or was not restored."""
+        say(self.error, error.message)
+        self.setVisible(True)
+
+    def confirm_replace(self, lesions: int) -> bool:
+        """Ask whether the lesions that are there now may be replaced."""
+        words = "1 lesion that is" if lesions == 1 else f"{lesions} lesions that are"
+        answer = QMessageBox.question(
+            self, "Restore kept work", f"Restoring replaces the {words} in the table now. Restore?"
+        )
+        return answer == QMessageBox.StandardButton.Yes
