@@ -80,10 +80,10 @@ def test_summary_counts_nodules_of_three_readers_only(label: np.ndarray) -> None
     assert (summary.marks_per_cube, summary.marks_per_scan) == (0.0, 1.0)
 
 
-def test_the_threshold_is_the_best_of_the_most_sensitive() -> None:
-    def at(threshold: float, dice: float, sensitivity: float, marks: float) -> Summary:
-        return Summary(threshold, 16, dice, dice, 0.0, sensitivity, 0.0, marks)
+def test_the_threshold_weighs_dice_against_other_marks() -> None:
+    def at(threshold: float, dice: float, marks: float) -> Summary:
+        return Summary(threshold, 16, dice, dice, 0.0, 1.0, 0.0, marks)
 
-    rows = [at(0.2, 0.70, 1.0, 20), at(0.5, 0.72, 1.0, 5), at(0.8, 0.75, 0.9, 0)]
+    rows = [at(0.2, 0.74, 20), at(0.5, 0.73, 5), at(0.8, 0.60, 0)]
     assert choose_threshold(rows) == 0.5
-    assert merit(rows[2]) > merit(rows[1])
+    assert merit(rows[1]) == pytest.approx(0.72)

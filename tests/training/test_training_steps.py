@@ -11,7 +11,7 @@ import torch
 from napari_lesion.core.errors import InputError
 from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights
 from napari_lesion.training.config import TrainingConfig, load_config
-from napari_lesion.training.mine import mine_marks
+from napari_lesion.training.mine import hard_points, mine_marks
 from napari_lesion.training.network import SURELY_BACKGROUND, build_network, lesion_loss
 from napari_lesion.training.patches import PatchBatches
 from napari_lesion.training.train import RunPlace, load_split, start_state, train, train_step
@@ -22,7 +22,7 @@ def test_steps_lower_the_loss(tiny_data: Path, tiny_config: TrainingConfig, tmp_
     config = replace(tiny_config, stages=(stage,))
     batches = PatchBatches(load_split(tiny_data, config, tmp_path).train, stage, config.seed)
     state = start_state(config, stage, "cpu")
-    losses = [train_step(state, batches[0], config) for _ in range(20)]
+    losses = [train_step(state, batches[0], config, stage) for _ in range(20)]
     assert np.mean(losses[-3:]) < 0.85 * losses[0]
 
 
@@ -79,8 +79,9 @@ def test_mined_marks_lie_off_lesions(tiny_data: Path, tiny_config: TrainingConfi
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()  # probability one half everywhere: one mark, which holds the lesion
-    assert mine_marks(network, scenes[:1], 96, tmp_path / "mined.json") == {}
-    assert set(json.loads((tmp_path / "mined.json").read_text())) == {scenes[0].case.name}
+    mined = mine_marks(network, scenes[:1], tiny_config.intensity, tmp_path / "mined.json")
+    assert mined == {scenes[0].case.name: []}
+    assert hard_points(scenes, mined) == {}
 
 
 def test_ignored_voxels_have_no_say() -> None:
@@ -94,6 +95,19 @@ def test_ignored_voxels_have_no_say() -> None:
     assert (logits.grad[0, 0, 2] != 0).all()
     other = torch.where(label == 2, torch.full_like(logits, SURELY_BACKGROUND / 2), logits)
     assert lesion_loss(other, label).item() == pytest.approx(loss.item())
+
+
+def test_marks_where_no_lesion_is_can_cost_more() -> None:
+    label = torch.zeros(2, 1, 8, 8, 8)
+    label[0, 0, :2] = 1
+    clean = torch.where(label == 1, 8.0, -8.0)
+    marked = clean.clone()
+    marked[1, 0, 3:5, 3:5, 3:5] = 4.0
+
+    def cost(false_marks: bool) -> float:
+        return (lesion_loss(marked, label, false_marks) - lesion_loss(clean, label, false_marks)).item()
+
+    assert cost(false_marks=True) > 2 * cost(false_marks=False) > 0
 
 
 def test_presets_are_read_by_name_and_by_path(tmp_path: Path) -> None:

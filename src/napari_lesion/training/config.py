@@ -41,6 +41,8 @@ class Stage:
         Share of the background patches that are centred on mined false marks.
     inset_fraction
         Share of the patches of cubes and slabs that are set into the lung of a scan.
+    false_marks
+        Whether the loss lets false marks cost more (`network.lesion_loss`).
     learning_rate
         Peak of the warm-up and cosine schedule.
     mine_first
@@ -54,6 +56,7 @@ class Stage:
     background_patches: int = 2
     hard_fraction: float = 0.0
     inset_fraction: float = 0.5
+    false_marks: bool = False
     learning_rate: float = 1e-3
     mine_first: bool = False
 

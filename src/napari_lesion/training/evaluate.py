@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,10 +67,8 @@ def sweep(network: torch.nn.Module, scenes: Sequence[Scene]) -> list[tuple[Summa
 
 
 def choose_threshold(summaries: Sequence[Summary]) -> float:
-    """Threshold of the greatest merit among those of the greatest sensitivity."""
-    best = max(summary.sensitivity for summary in summaries)
-    sensitive = [summary for summary in summaries if math.isclose(summary.sensitivity, best)]
-    return max(sensitive, key=merit).threshold
+    """Threshold of the greatest merit."""
+    return max(summaries, key=merit).threshold
 
 
 def report(scenes: Sequence[Scene], swept: Sequence[tuple[Summary, list[Score]]], fold: int) -> dict[str, Any]:

@@ -1,72 +1,181 @@
-"""Hard negatives: the marks that a network puts where no lesion is marked."""
+"""Hard negatives: the marks that a network puts where no lesion is marked, and which of them to leave in doubt."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from napari_lesion.training.scenes import IGNORE, LESION, Scene
-from napari_lesion.training.scoring import marks_of, probability_of
+from napari_lesion.training.config import Intensity
+from napari_lesion.training.scenes import IGNORE, LESION, Scene, fill_sphere
+from napari_lesion.training.scoring import CUBE_ROI, SCAN_ROI, marks_of, probability_of
 
 if TYPE_CHECKING:
     import torch
 
 MINING_THRESHOLD = 0.2
 MIN_VOXELS = 20
+
+DOUBT_PROBABILITY = 0.8
+DOUBT_AXIS_RATIO = 2.0
+DOUBT_LUNG_AROUND = 0.8
+DOUBT_HU = -600.0
+DOUBT_MARGIN_MM = 3.0
+
 log = logging.getLogger(__name__)
+BoolArray = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.int64]
 
 
-def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], roi: int, record: Path) -> dict[str, Points]:
-    """Run the network over the training cases and list its false marks.
+@dataclass(frozen=True)
+class MinedMark:
+    """One mark off every lesion and every doubtful place.
+
+    Parameters
+    ----------
+    center
+        Voxel (x, y, z) of its middle.
+    voxels
+        Its size; 1 mm voxels.
+    mean_probability
+        Mean over its voxels.
+    axis_ratio
+        Longest by shortest principal axis.
+    lung_around
+        Share of aerated lung (below -600 HU) between 1 and 3 voxels from it.
+    """
+
+    center: tuple[int, int, int]
+    voxels: int
+    mean_probability: float
+    axis_ratio: float
+    lung_around: float
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it may be a nodule that nobody marked: confident, compact, and alone in the lung."""
+        return (
+            self.mean_probability >= DOUBT_PROBABILITY
+            and self.axis_ratio <= DOUBT_AXIS_RATIO
+            and self.lung_around >= DOUBT_LUNG_AROUND
+        )
+
+
+Mined = dict[str, list[MinedMark]]
+
+
+def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity, record: Path) -> Mined:
+    """Run the network over the training cases and list its marks where no lesion is.
 
     Parameters
     ----------
     network
         Trained so far.
     scenes
-        Training cases; scans and cubes alike.
-    roi
-        Edge of the windows for scans; cubes are searched in 64³ windows.
+        Training cases; slabs are left out.
+    intensity
+        Window of the images.
     record
         JSON file that the marks are kept in; when it is there already it is read instead.
 
     Returns
     -------
     dict
-        Centres (n, 3), voxels (x, y, z), by name of the case.
+        Marks by name of the case.
     """
     if not record.is_file():
         network.eval()
-        marks = {scene.case.name: _false_marks(network, scene, roi) for scene in scenes if scene.case.kind != "slab"}
-        record.write_text(json.dumps(marks, indent=1), encoding="utf-8")
-    marks = json.loads(record.read_text(encoding="utf-8"))
-    found = {
-        name: np.array([mark["center"] for mark in rows], dtype=np.int64) for name, rows in marks.items() if rows
+        searched = [scene for scene in scenes if scene.case.kind != "slab"]
+        made = {scene.case.name: _marks_off_lesions(network, scene, intensity) for scene in searched}
+        rows = {name: [asdict(mark) for mark in marks] for name, marks in made.items()}
+        record.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    content = json.loads(record.read_text(encoding="utf-8"))
+    mined = {
+        name: [MinedMark(**{**row, "center": tuple(row["center"])}) for row in rows] for name, rows in content.items()
     }
-    log.info("%d false marks in %d cases", sum(map(len, found.values())), len(found))
+    every = [mark for marks in mined.values() for mark in marks]
+    log.info("%d mined marks, %d of them left in doubt", len(every), len(left_in_doubt(scenes, mined)))
+    return mined
+
+
+def left_in_doubt(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) -> list[tuple[str, MinedMark]]:
+    """Marks of whole scans that are neither trained against nor for.
+
+    In the cubes every nodule that a reader saw is known; in the scans one lesion only.
+    """
+    scans = [scene.case.name for scene in scenes if scene.case.kind == "scan"]
+    return [(name, mark) for name in scans for mark in mined.get(name, []) if mark.doubtful]
+
+
+def hard_points(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) -> dict[str, Points]:
+    """Centres (n, 3) of the marks to train against, by name of the case."""
+    doubt = set(left_in_doubt(scenes, mined))
+    kept = {name: [mark.center for mark in marks if (name, mark) not in doubt] for name, marks in mined.items()}
+    return {name: np.array(centers, dtype=np.int64) for name, centers in kept.items() if centers}
+
+
+def with_doubt(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) -> list[Scene]:
+    """The scenes, with what is left in doubt ignored by the loss."""
+    doubt = left_in_doubt(scenes, mined)
+    doubted = []
+    for scene in scenes:
+        marks = [mark for name, mark in doubt if name == scene.case.name]
+        label = scene.label.copy() if marks else scene.label
+        for mark in marks:
+            radius = (3 * mark.voxels / (4 * np.pi)) ** (1 / 3) + DOUBT_MARGIN_MM
+            fill_sphere(label, np.array(mark.center, dtype=np.float64), float(radius))
+        label[scene.label == LESION] = LESION
+        doubted.append(replace(scene, label=label))
+    return doubted
+
+
+def _marks_off_lesions(network: torch.nn.Module, scene: Scene, intensity: Intensity) -> list[MinedMark]:
+    roi = SCAN_ROI if scene.case.kind == "scan" else CUBE_ROI
+    probability = probability_of(network, scene, roi, fast=True)
+    marks = marks_of(probability, MINING_THRESHOLD, MIN_VOXELS)
+    near = set(np.unique(marks[(scene.label == LESION) | (scene.label == IGNORE)]).tolist())
+    aerated = scene.image < intensity.scaled(DOUBT_HU)
+    found = []
+    for number, box in enumerate(ndimage.find_objects(marks.astype(np.int32)), start=1):
+        if box is None or number in near:
+            continue
+        voxels = np.argwhere(marks[box] == number) + [part.start for part in box]
+        x, y, z = (int(value) for value in np.round(voxels.mean(0)))
+        found.append(
+            MinedMark(
+                center=(x, y, z),
+                voxels=len(voxels),
+                mean_probability=round(float(probability[tuple(voxels.T)].mean()), 4),
+                axis_ratio=round(axis_ratio(voxels), 3),
+                lung_around=round(lung_around(voxels, aerated), 3),
+            )
+        )
     return found
 
 
-def _false_marks(network: torch.nn.Module, scene: Scene, roi: int) -> list[dict[str, Any]]:
-    probability = probability_of(network, scene, roi if scene.case.kind == "scan" else 64, fast=True)
-    marks = marks_of(probability, MINING_THRESHOLD, MIN_VOXELS)
-    near = set(np.unique(marks[(scene.label == LESION) | (scene.label == IGNORE)]).tolist())
-    rows = []
-    for mark in sorted(set(np.unique(marks).tolist()) - {0} - near):
-        voxels = np.argwhere(marks == mark)
-        rows.append(
-            {
-                "center": [int(value) for value in np.round(voxels.mean(0))],
-                "voxels": len(voxels),
-                "mean_probability": round(float(probability[marks == mark].mean()), 4),
-                "max_probability": round(float(probability[marks == mark].max()), 4),
-            }
-        )
-    return rows
+def axis_ratio(voxels: Points) -> float:
+    """Longest by shortest principal axis of voxels (n, 3); each voxel counts as a cube of edge 1."""
+    variance = np.cov(voxels.T.astype(np.float64), bias=True) + np.eye(3) / 12
+    axes = np.sqrt(np.linalg.eigvalsh(variance))
+    return float(axes[-1] / axes[0])
+
+
+def lung_around(voxels: Points, aerated: BoolArray) -> float:
+    """Share of aerated voxels between 1 and 3 voxels from the mark."""
+    import edt
+
+    low = np.maximum(voxels.min(0) - 4, 0)
+    high = np.minimum(voxels.max(0) + 5, aerated.shape)
+    mark = np.zeros(high - low, dtype=bool)
+    mark[tuple((voxels - low).T)] = True
+    distance = edt.edt(~mark)
+    shell = (distance > 1) & (distance <= 3)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return float(aerated[box][shell].mean())

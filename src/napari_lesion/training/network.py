@@ -55,10 +55,11 @@ def network_arguments(config: TrainingConfig) -> dict[str, object]:
     }
 
 
-def lesion_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+def lesion_loss(logits: torch.Tensor, label: torch.Tensor, false_marks: bool = False) -> torch.Tensor:
     """Dice of each patch plus cross-entropy, with the ignored voxels left out.
 
-    Dice is taken by patch, not over the batch: a 4 mm nodule counts as much as one of 30 mm.
+    Dice is taken by patch, not over the batch: a 4 mm nodule counts as much as one of 30 mm. But a patch
+    without a lesion then has a Dice of 0 whatever is marked in it.
 
     Parameters
     ----------
@@ -66,13 +67,18 @@ def lesion_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         Shape (n, 1, x, y, z).
     label
         `BACKGROUND`, `LESION` or `IGNORE` of the same shape.
+    false_marks
+        Let marks in patches without a lesion cost more than their share of the cross-entropy: one voxel
+        is added to intersection and union of each patch, and Dice over the whole batch to the loss.
     """
     import torch
-    from monai.losses import DiceCELoss
+    from monai.losses import DiceCELoss, DiceLoss
 
     silenced = torch.where(label == IGNORE, torch.full_like(logits, SURELY_BACKGROUND), logits)
-    loss: torch.Tensor = DiceCELoss(sigmoid=True)(silenced, (label == LESION).to(logits.dtype))
-    return loss
+    lesion = (label == LESION).to(logits.dtype)
+    smooth = 1.0 if false_marks else 1e-5
+    loss: torch.Tensor = DiceCELoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth)(silenced, lesion)
+    return loss + DiceLoss(sigmoid=True, batch=True)(silenced, lesion) if false_marks else loss
 
 
 def predict_probability(network: torch.nn.Module, image: torch.Tensor, roi: int, fast: bool = False) -> torch.Tensor:

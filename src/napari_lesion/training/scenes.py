@@ -166,12 +166,13 @@ def label_voxels(case: Case, readers: FloatArray, affine_ras: npt.NDArray[np.flo
     for sphere in case.doubtful:
         x, y, z = sphere.center
         center = (inverse @ np.array([-x, -y, z, 1.0]))[:3]
-        _fill_sphere(label, center, sphere.radius_mm)
+        fill_sphere(label, center, sphere.radius_mm)
     label[readers >= case.lesion_from] = LESION
     return label
 
 
-def _fill_sphere(label: npt.NDArray[np.uint8], center: npt.NDArray[np.float64], radius: float) -> None:
+def fill_sphere(label: npt.NDArray[np.uint8], center: npt.NDArray[np.float64], radius: float) -> None:
+    """Set a sphere to `IGNORE` in place; centre and radius in voxels, parts outside are cut off."""
     low = np.maximum(np.floor(center - radius), 0).astype(int)
     high = np.minimum(np.ceil(center + radius) + 1, label.shape).astype(int)
     if np.any(high <= low):

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import numpy.typing as npt
 import typer
 
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights, save_atomically
 from napari_lesion.training.config import Stage, TrainingConfig, load_config
 from napari_lesion.training.folds import load_folds
-from napari_lesion.training.mine import mine_marks
+from napari_lesion.training.mine import hard_points, mine_marks, with_doubt
 from napari_lesion.training.network import build_network, lesion_loss
 from napari_lesion.training.patches import PatchBatches
 from napari_lesion.training.scenes import Scene, load_scenes
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 VALIDATION_THRESHOLD = 0.5
 
 log = logging.getLogger(__name__)
-Points = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,9 @@ def _running_mean(rate: float, mean: torch.Tensor, new: torch.Tensor, count: tor
     return mean.lerp(new, max(rate, 9.0 / (10.0 + float(count))))
 
 
-def train_step(state: TrainingState, batch: Mapping[str, torch.Tensor], config: TrainingConfig) -> float:
+def train_step(
+    state: TrainingState, batch: Mapping[str, torch.Tensor], config: TrainingConfig, stage: Stage
+) -> float:
     """Do one optimizer step in bfloat16 autocast and return the loss."""
     import torch
 
@@ -117,7 +117,7 @@ def train_step(state: TrainingState, batch: Mapping[str, torch.Tensor], config: 
     state.network.train()
     with torch.autocast(device.type, torch.bfloat16):
         logits = state.network(batch["image"].to(device))
-    loss = lesion_loss(logits.float(), batch["label"].to(device))
+    loss = lesion_loss(logits.float(), batch["label"].to(device), stage.false_marks)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.max_grad_norm)
@@ -177,25 +177,21 @@ def train_stage(
         weights = load_weights(initial)
         state.network.load_state_dict(weights)
         state.mean_network.module.load_state_dict(weights)
-    hard = _hard_points(config, stage, scenes, place, initial)
-    batches = PatchBatches(scenes.train, stage, config.seed, hard)
-    _run_steps(
-        state,
-        _loader(batches, state.step, place.workers),
-        config,
-        _Keeper(checkpoint, best, journal, scenes.held_out),
-    )
+    batches = _batches(config, stage, scenes.train, place, initial)
+    keeper = _Keeper(checkpoint, best, journal, scenes.held_out)
+    _run_steps(state, _loader(batches, state.step, place.workers), config, stage, keeper)
     return best
 
 
-def _hard_points(
-    config: TrainingConfig, stage: Stage, scenes: SplitScenes, place: RunPlace, initial: Path | None
-) -> dict[str, Points]:
+def _batches(
+    config: TrainingConfig, stage: Stage, scenes: list[Scene], place: RunPlace, initial: Path | None
+) -> PatchBatches:
     if not stage.mine_first or initial is None:
-        return {}
+        return PatchBatches(scenes, stage, config.seed)
     network = build_network(config).to(place.device)
     network.load_state_dict(load_weights(initial))
-    return mine_marks(network, scenes.train, SCAN_ROI, place.stage_folder(stage) / "mined.json")
+    mined = mine_marks(network, scenes, config.intensity, place.stage_folder(stage) / "mined.json")
+    return PatchBatches(with_doubt(scenes, mined), stage, config.seed, hard_points(scenes, mined))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,12 +219,13 @@ def _run_steps(
     state: TrainingState,
     loader: torch.utils.data.DataLoader[dict[str, torch.Tensor]],
     config: TrainingConfig,
+    stage: Stage,
     keeper: _Keeper,
 ) -> None:
     losses: list[float] = []
     last = state.step + len(loader)
     for batch in loader:
-        losses.append(train_step(state, batch, config))
+        losses.append(train_step(state, batch, config, stage))
         if state.step % 50 == 0:
             log.info("step %d loss %.3f", state.step, np.mean(losses[-50:]))
         if state.step % config.validate_every == 0 or state.step == last:
@@ -257,7 +254,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of torch; 0 leaves its choice.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that make batches ahead.")] = 1,
-) -> None:
+) -> Path:
     """Train a preset on the data below DATA; started again, it continues."""
     import torch
 
@@ -269,6 +266,7 @@ def main(
     place = RunPlace(out, device, workers)
     best = train(data, config, place)
     log.info("best weights: %s", best)
+    return best
 
 
 if __name__ == "__main__":
