@@ -93,6 +93,10 @@ class LesionDock(QWidget):
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         outer.addWidget(area)
+        footer = line("dim")
+        say(footer, DISCLAIMER)
+        footer.setContentsMargins(MARGIN, 0, MARGIN, MARGIN // 2)
+        outer.addWidget(footer)
         inside = QWidget()
         area.setWidget(inside)
         self._layout = QVBoxLayout(inside)
@@ -105,9 +109,6 @@ class LesionDock(QWidget):
         for panel in (self.correct, self.export):
             self._layout.addWidget(rule())
             self._layout.addWidget(panel)
-        footer = line("dim")
-        say(footer, DISCLAIMER)
-        self._layout.addWidget(footer)
 
     def _set_theme(self, _event: Any = None) -> None:
         from napari.utils.theme import get_theme

@@ -71,7 +71,7 @@ class ExportPanel(QWidget):
         self._export.clicked.connect(self.export_clicked)
         widgets = self._form.widgets
         widgets["pseudonymise"].text = "Pseudonymise"
-        widgets["save_probability"].text = "Probability map"
+        widgets["save_probability"].text = "Probability"
         layout.addLayout(row(heading("Export"), 1, self._export))
         layout.addLayout(row(QLabel("Mask"), *(widget.native for widget in widgets.values()), 1))
         self._state = line("dim", wrap=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, QSortFilterProxyModel, Qt
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+)
 from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -23,6 +31,8 @@ SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 LIGHTER_ROLE = Qt.ItemDataRole.UserRole + 2
 SWATCH = 10
 SPACE = 5
+ROW_HEIGHT = 24
+LEAST_HEIGHT = 5 * ROW_HEIGHT
 
 Index: TypeAlias = QModelIndex | QPersistentModelIndex
 
@@ -47,8 +57,13 @@ class LesionTableModel(QAbstractTableModel):
         self._swatches = {label: _swatch(colour) for label, colour in colours.items()}
         if not same:
             self.endResetModel()
-        elif rows:
+        elif rows and columns:
             self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(columns) - 1))
+
+    @property
+    def titles(self) -> list[str]:
+        """Titles of the shown columns."""
+        return [column.title for column in self._columns]
 
     def rowCount(self, parent: Index | None = None) -> int:
         """Number of lesions."""
@@ -169,11 +184,25 @@ class LesionTableView(QTableView):
         self.setSortingEnabled(True)
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(24)
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setStretchLastSection(True)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.horizontalHeader().setMinimumSectionSize(24)
+        self.setMinimumHeight(LEAST_HEIGHT)
         self.setAccessibleName("Lesions")
+
+    def sizeHint(self) -> QSize:
+        """Room for a header and four rows; it takes what is left."""
+        return QSize(320, LEAST_HEIGHT)
+
+    def fit_columns(self) -> None:
+        """Make each column as wide as its cells and its header need."""
+        metrics = self.horizontalHeader().fontMetrics()
+        for index, title in enumerate(self.source.titles):
+            wide = max(self.sizeHintForColumn(index), metrics.horizontalAdvance(title) + 2 * SPACE)
+            self.setColumnWidth(index, wide)
 
     def labels(self) -> list[int]:
         """Labels in the order on the screen."""

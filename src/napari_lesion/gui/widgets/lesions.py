@@ -42,6 +42,7 @@ class LesionsPanel(QWidget):
         """Show these rows, sorted as the user chose."""
         self._silent = True
         self.table.source.set_content(columns, rows, colours)
+        self.table.fit_columns()
         self._silent = False
         for widget in (self._previous, self._next, self._copy):
             widget.setEnabled(bool(rows))
@@ -124,7 +125,6 @@ class LesionsPanel(QWidget):
         top = row(heading("Lesions"), self._counts, self._outline, self._columns, self._copy)
         top.setStretch(1, 1)
         layout.addLayout(top)
-        self.table.setMinimumHeight(104)
         self.table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.table.selectionModel().selectionChanged.connect(self._on_selection)
         self.table.clicked.connect(self._on_clicked)
