@@ -28,6 +28,7 @@ def _map(array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0
 )
 def test_agrees_with_labelling_the_whole_array(seed: int, sigma: float, threshold: float, smallest: float) -> None:
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((70, 131, 66)), sigma)
+    noise[:, 60:70] *= seed % 2
     stored = np.rint(250 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8)
     labels, lesions = find_candidates(_map(stored, (0.5, 1.0, 2.0)), threshold, smallest)
     plain, count = ndimage.label(stored >= threshold * 250, structure=np.ones((3, 3, 3)))
@@ -53,6 +54,16 @@ def test_a_lesion_across_block_borders_is_one() -> None:
     assert np.bincount(labels.array.ravel())[1:].tolist() == [8, 1000]
     assert labels.array.dtype == np.uint16
     assert all(lesion.status is Status.MODEL for lesion in lesions.values())
+
+
+def test_a_lesion_inside_the_box_of_another_counts_once() -> None:
+    stored = np.zeros((200, 200, 200), np.uint8)
+    stored[10:12, 10:190, 10:12] = 200
+    stored[10:190, 188:190, 10:12] = 200
+    stored[150:152, 20:22, 10:12] = 200
+    labels, lesions = find_candidates(_map(stored), 0.5)
+    assert len(lesions) == 2
+    assert np.bincount(labels.array.ravel())[1:].tolist() == [180 * 4 + 178 * 4, 8]
 
 
 def test_corners_connect() -> None:

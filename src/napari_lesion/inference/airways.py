@@ -16,6 +16,7 @@ SEED_CM2: Final = (0.6, 6.0)
 MAX_AIRWAYS_ML: Final = 120.0
 LEAK_FACTOR: Final = 1.8
 MIDLINE_MM: Final = 40.0
+MAX_WIDTH_MM: Final = 40.0
 
 
 def grow_airways(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple) -> BoolArray:
@@ -62,23 +63,28 @@ def grow_airways(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple)
 
 
 def _trachea_seed(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple) -> tuple[int, int, int] | None:
-    """Darkest voxel of the most superior round, median gap in the neck or upper chest."""
+    """Darkest voxel of the most superior small gap of gas near the midline, enclosed in its axial slice."""
     import cc3d
 
-    pixel_cm2 = spacing[1] * spacing[2] / 100
     middle = _midline(hu)
     top = np.nonzero(lungs.any(axis=(1, 2)))[0]
     for z in range(int(top[0]), int(top[0]) + max(1, len(top) // 3)):
-        labels = cc3d.connected_components(lungs[z] & (hu[z] < -850), connectivity=4)
+        labels = cc3d.connected_components(lungs[z], connectivity=4)
         for label in range(1, int(labels.max()) + 1):
             part = labels == label
-            y, x = np.nonzero(part)
-            area = len(y) * pixel_cm2
-            narrow = int(y.max() - y.min()) * spacing[1] < 40 and int(x.max() - x.min()) * spacing[2] < 40
-            if SEED_CM2[0] <= area <= SEED_CM2[1] and narrow and abs(x.mean() - middle) * spacing[2] < MIDLINE_MM:
-                best = int(np.argmin(hu[z][part]))
-                return z, int(y[best]), int(x[best])
+            if _is_trachea(hu[z], part, middle, spacing):
+                y, x = np.unravel_index(int(np.where(part, hu[z], np.inf).argmin()), part.shape)
+                return z, int(y), int(x)
     return None
+
+
+def _is_trachea(plane: npt.NDArray[np.float32], part: BoolArray, middle: float, spacing: Triple) -> bool:
+    y, x = np.nonzero(part)
+    area_cm2 = len(y) * spacing[1] * spacing[2] / 100
+    narrow = int(y.max() - y.min()) * spacing[1] < MAX_WIDTH_MM and int(x.max() - x.min()) * spacing[2] < MAX_WIDTH_MM
+    central = abs(float(x.mean()) - middle) * spacing[2] < MIDLINE_MM
+    gas = float(plane[part].min()) < GAS_HU[2]
+    return SEED_CM2[0] <= area_cm2 <= SEED_CM2[1] and narrow and central and gas
 
 
 def _midline(hu: npt.NDArray[np.float32]) -> float:

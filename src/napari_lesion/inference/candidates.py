@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from napari_lesion.core.display import Box
 from napari_lesion.core.lesion import Lesion, Status
-from napari_lesion.core.probability import SCALE, BlockIndex, ProbabilityMap, threshold_byte
+from napari_lesion.core.probability import SCALE, ProbabilityMap, threshold_byte
 from napari_lesion.core.volume import LabelMap
 
 MAX_LESIONS: Final = np.iinfo(np.uint16).max
+TILE: Final = 16
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,15 @@ def find_candidates(
 
     Notes
     -----
-    Only groups of neighbouring blocks that hold a voxel at the threshold are looked at. Of more than 65535 lesions
-    the first 65535 in that order are kept.
+    Only groups of touching tiles of 16³ voxels that hold a voxel at the threshold are looked at. Of more than 65535
+    lesions the first 65535 in that order are kept.
     """
     level = max(1, threshold_byte(threshold))
     smallest = min_volume_mm3 / probability.grid.voxel_volume_mm3
     found = [
         candidate
-        for box in _groups(probability, level)
-        for candidate in _components(probability.dense(box), box, level)
+        for box, own in _groups(probability, level)
+        for candidate in _components(np.where(own, probability.dense(box), 0), box, level)
         if candidate.voxels >= smallest
     ]
     found.sort(key=lambda candidate: candidate.order)
@@ -73,21 +74,31 @@ def find_candidates(
     return labels, lesions
 
 
-def _groups(probability: ProbabilityMap, level: int) -> Iterator[Box]:
-    """Boxes around groups of touching blocks that reach the level; no component leaves its group."""
-    active = {index for index, block in probability.blocks.items() if block.max() >= level}
-    while active:
-        queue = [active.pop()]
-        group: list[BlockIndex] = []
-        while queue:
-            index = queue.pop()
-            group.append(index)
-            near = {other for other in active if max(abs(a - b) for a, b in zip(index, other, strict=True)) <= 1}
-            active -= near
-            queue.extend(near)
-        boxes = [probability.block_box(index) for index in group]
-        z, y, x = (slice(min(b[a].start for b in boxes), max(b[a].stop for b in boxes)) for a in range(3))
-        yield z, y, x
+def _groups(probability: ProbabilityMap, level: int) -> Iterator[tuple[Box, npt.NDArray[np.bool_]]]:
+    """Box and voxels at the level of each group of touching tiles; no component leaves its group."""
+    import cc3d
+
+    shape = probability.grid.shape
+    occupied = np.zeros([-(-n // TILE) for n in shape], dtype=bool)
+    for box, block in probability.items():
+        if block.max() >= level:
+            occupied[tuple(slice(part.start // TILE, -(-part.stop // TILE)) for part in box)] = _tiles(block >= level)
+    groups = cc3d.connected_components(occupied, connectivity=26)
+    for number, tiles in enumerate(cc3d.statistics(groups)["bounding_boxes"]):
+        if number == 0:
+            continue
+        z, y, x = (slice(t.start * TILE, min(t.stop * TILE, n)) for t, n in zip(tiles, shape, strict=True))
+        own = groups[tiles] == number
+        for axis in range(3):
+            own = np.repeat(own, TILE, axis=axis)
+        yield (z, y, x), own[: z.stop - z.start, : y.stop - y.start, : x.stop - x.start]
+
+
+def _tiles(above: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which tiles of a block hold a voxel."""
+    for axis, n in enumerate(above.shape):
+        above = np.logical_or.reduceat(above, np.arange(0, n, TILE), axis=axis)
+    return above
 
 
 def _components(values: npt.NDArray[np.uint8], outer: Box, level: int) -> Iterator[_Candidate]:
