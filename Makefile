@@ -60,7 +60,7 @@ contracts: $(READY) ## import-linter: which package may import which
 
 .PHONY: docs
 docs: $(READY) ## Build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: unit
 unit: system-libraries $(READY) ## pytest: unit, property, viewer and real-data tests
@@ -68,7 +68,7 @@ unit: system-libraries $(READY) ## pytest: unit, property, viewer and real-data 
 
 .PHONY: benchmarks
 benchmarks: system-libraries $(READY) ## Run every benchmark; each prints its figures
-	for script in benchmarks/bench_*.py; do echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script"; done
+	for script in benchmarks/*.py; do echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script"; done
 
 .PHONY: train-nodules
 train-nodules: $(READY) ## Train the lung nodule model: make train-nodules DATA=/folder (docs/data.md)

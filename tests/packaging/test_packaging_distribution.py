@@ -93,7 +93,7 @@ def test_napari_finds_the_plugin_in_a_fresh_environment(wheel: Path, tmp_path: P
     listed = json.loads(run(npe2, "list", "--format", "json", "--fields", "name,version,contributions", cwd=tmp_path))
     (plugin,) = (entry for entry in listed if entry["name"] == "napari-lesion")
     assert plugin["version"] == napari_lesion.__version__
-    for kind in ("commands", "readers", "writers", "widgets", "sample_data", "menus", "configuration"):
+    for kind in ("commands", "readers", "writers", "widgets", "sample_data", "menus", "configurations"):
         assert plugin["contributions"][kind], kind
 
 

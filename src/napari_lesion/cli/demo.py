@@ -27,6 +27,10 @@ def demo(
     sample: Annotated[
         str | None, typer.Option(metavar="NAME", help="Sample study to open.", show_default=False)
     ] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="PATH", help="Study of your own to open instead.", show_default=False),
+    ] = None,
 ) -> None:
     """Open the viewer on a sample study and detect.
 
@@ -38,10 +42,9 @@ def demo(
     arguments = [sys.executable, "-m", "napari_lesion.demo"]
     if headless or virtual:
         arguments.append("--headless")
-    if out is not None:
-        arguments += ["--out", str(out)]
-    if sample is not None:
-        arguments += ["--sample", sample]
+    for option, value in (("--out", out), ("--sample", sample), ("--input", study)):
+        if value is not None:
+            arguments += [option, str(value)]
     code = subprocess.call(on_virtual_display(arguments) if virtual else arguments)
     if code:
         raise typer.Exit(code)
