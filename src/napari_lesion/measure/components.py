@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_lesion.core.volume import LabelMap
+from napari_lesion.measure.topology import components_26
 
 
 def split_components(labels: LabelMap) -> LabelMap:
@@ -21,9 +22,7 @@ def split_components(labels: LabelMap) -> LabelMap:
         Labels 1, 2, ... by falling volume; components of equal size in the order of their first voxel. uint16, or
         uint32 when there are more than 65535.
     """
-    import cc3d
-
-    components, count = cc3d.connected_components(labels.array > 0, connectivity=26, return_N=True)
+    components, count = components_26(labels.array > 0)
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")
     lookup = np.zeros(count + 1, dtype=np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)

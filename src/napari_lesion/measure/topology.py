@@ -10,19 +10,25 @@ from napari_lesion.core.grid import Triple
 BoolArray = npt.NDArray[np.bool_]
 
 
-def count_components(mask: BoolArray) -> int:
-    """Number of 26-connected components."""
+def components_26(mask: BoolArray) -> tuple[npt.NDArray[np.integer], int]:
+    """Labels 1, 2, ... of the 26-connected components, and how many there are."""
     import cc3d
 
-    _, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
-    return int(count)
+    # as uint8: for bool, cc3d 4.1.1 reserves too few labels on arrays with a side of 1 and raises RuntimeError
+    labels, count = cc3d.connected_components(
+        np.ascontiguousarray(mask).view(np.uint8), connectivity=26, return_N=True
+    )
+    return labels, int(count)
+
+
+def count_components(mask: BoolArray) -> int:
+    """Number of 26-connected components."""
+    return components_26(mask)[1]
 
 
 def largest_components(mask: BoolArray) -> list[BoolArray]:
     """The 26-connected component with the most voxels; all of them when several have as many; none when empty."""
-    import cc3d
-
-    labels, count = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
+    labels, count = components_26(mask)
     if count == 0:
         return []
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from napari_lesion.core.table import Value
@@ -65,25 +67,87 @@ def axis_error(length: float, c: LesionContext) -> float:
     return math.hypot(0.8 * pixel, 1.5 * between)
 
 
+@dataclass(frozen=True)
+class Flag:
+    """One word that qualifies a row.
+
+    Parameters
+    ----------
+    name
+        As written in the column ``flags``.
+    meaning
+        Condition and effect, for the docs.
+    holds
+        Whether it holds for a lesion.
+    """
+
+    name: str
+    meaning: str
+    holds: Callable[[LesionContext], bool]
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(
+        "anisotropic",
+        "Largest over smallest spacing above 3: the mesh area is biased.",
+        lambda c: max(c.spacing) / min(c.spacing) > ANISOTROPY,
+    ),
+    Flag(
+        "cavity",
+        "The lesion encloses background; it counts as surface.",
+        lambda c: not c.is_tiny and bool(c.cavity_voxels),
+    ),
+    Flag(
+        "contrast_unknown",
+        "CT with voxels above 130 HU, and the header does not say whether contrast was given: the calcified share "
+        "may be enhancement.",
+        _calcium_in_doubt,
+    ),
+    Flag("few_voxels", "Fewer than 64 voxels: shape and higher moments are unreliable.", lambda c: c.n < FEW_VOXELS),
+    Flag(
+        "hu_clipped",
+        "At least 1 % of the voxels at the smallest or largest value of the image: percentiles are unreliable.",
+        is_clipped,
+    ),
+    Flag(
+        "modality_guessed",
+        "Measured as CT although nothing states the modality.",
+        lambda c: c.volume.modality is Modality.CT and not c.volume.source.modality_stated,
+    ),
+    Flag(
+        "multi_component",
+        "Several 26-connected components; the axes are those of one, the 3-D diameter spans all.",
+        lambda c: c.component_count > 1,
+    ),
+    Flag("nonfinite", "Some voxels are NaN or infinite.", lambda c: c.nonfinite_voxels > 0),
+    Flag("not_hu", "The values are not HU: columns end in `_au` or `_suv`.", lambda c: c.scale is not Scale.HU),
+    Flag(
+        "oblique",
+        "Axial slices are tilted by more than 15 degrees; measured in their plane.",
+        lambda c: c.grid.is_oblique,
+    ),
+    Flag(
+        "thick_slices",
+        "Axial spacing above 2.5 mm or fewer than 3 slices: the axes may miss the largest section.",
+        lambda c: c.axial_spacing[0] > THICK_SLICE_MM or c.slice_areas.size < 3,
+    ),
+    Flag(
+        "thin",
+        "A side of the box of at most 2 voxels, or nowhere deeper than 1.5 times the smallest spacing.",
+        is_thin,
+    ),
+    Flag("tiny", "Fewer than 8 voxels: shape columns are empty, except the areas.", lambda c: c.is_tiny),
+    Flag(
+        "touches_border",
+        "A voxel lies on the border of the image: sizes are lower limits, the cut face counts as surface.",
+        lambda c: c.touches_border,
+    ),
+)
+
+
 def flags_of(c: LesionContext) -> str:
     """Flags of one lesion, alphabetical, joined by semicolons."""
-    conditions = {
-        "anisotropic": max(c.spacing) / min(c.spacing) > ANISOTROPY,
-        "cavity": not c.is_tiny and bool(c.cavity_voxels),
-        "contrast_unknown": _calcium_in_doubt(c),
-        "few_voxels": c.n < FEW_VOXELS,
-        "hu_clipped": is_clipped(c),
-        "modality_guessed": c.volume.modality is Modality.CT and not c.volume.source.modality_stated,
-        "multi_component": c.component_count > 1,
-        "nonfinite": c.nonfinite_voxels > 0,
-        "not_hu": c.scale is not Scale.HU,
-        "oblique": c.grid.is_oblique,
-        "thick_slices": c.axial_spacing[0] > THICK_SLICE_MM or c.slice_areas.size < 3,
-        "thin": is_thin(c),
-        "tiny": c.is_tiny,
-        "touches_border": c.touches_border,
-    }
-    return ";".join(name for name, holds in conditions.items() if holds)
+    return ";".join(flag.name for flag in FLAGS if flag.holds(c))
 
 
 _mm3 = partial(

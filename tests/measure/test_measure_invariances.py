@@ -1,0 +1,189 @@
+"""Every measure keeps to the classes of invariance that it declares, on random masks and on turned ellipsoids."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from lesion_bodies import STATED, ball, ellipsoid, measure, measure_all, study_of
+
+from napari_lesion.core.grid import Grid
+from napari_lesion.core.table import Row
+from napari_lesion.core.volume import LabelMap, Modality, Volume
+from napari_lesion.measure.engine import MeasureRequest, measure_lesions
+from napari_lesion.measure.registry import FEATURES
+from napari_lesion.measure.spec import Scale
+
+CLASSES = {spec.column_name(Scale.HU): spec.invariance for spec in FEATURES}
+SPACINGS = st.tuples(*[st.sampled_from([0.5, 0.7, 1.0, 2.5])] * 3)
+MASKS = hnp.arrays(bool, st.tuples(*[st.integers(1, 6)] * 3))
+
+
+def lesion(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A non-empty mask and an image for it."""
+    mask = mask.copy()
+    mask.flat[mask.size // 2] = True
+    image = np.random.default_rng(int(mask.sum())).integers(-900, 400, mask.shape).astype(np.int16)
+    return mask, image
+
+
+def close(one: object, other: object, rel: float, absolute: float) -> bool:
+    if isinstance(one, str):
+        return one == other
+    return bool(other == pytest.approx(one, rel=rel, abs=absolute, nan_ok=True))
+
+
+def assert_same(one: Row, other: Row, kind: str, rel: float, factor: float = 1.0) -> None:
+    names = [name for name, classes in CLASSES.items() if kind in classes]
+    assert names
+    for name in names:
+        expected = one[name] if isinstance(one[name], str) else one[name] * factor
+        assert close(expected, other[name], rel, rel * 1e-3), (name, expected, other[name])
+
+
+@settings(max_examples=25, deadline=None)
+@given(mask=MASKS, spacing=SPACINGS, shift=st.tuples(*[st.integers(1, 3)] * 3))
+def test_translation(mask: np.ndarray, spacing: tuple[float, float, float], shift: tuple[int, int, int]) -> None:
+    mask, image = lesion(mask)
+    room = [(s, 4 - s) for s in shift]
+    one = measure(np.pad(mask, 1), spacing, image=np.pad(image, 1, mode="edge"))
+    other = measure(np.pad(mask, room), spacing, image=np.pad(image, room, mode="edge"))
+    # peaks look at image voxels outside the lesion, which the padding changes
+    names = [name for name, classes in CLASSES.items() if "T" in classes and "peak" not in name]
+    for name in names:
+        assert close(one[name], other[name], 1e-12, 1e-15), (name, one[name], other[name])
+    moved = [other[f"centroid_{axis}"] - one[f"centroid_{axis}"] for axis in "kji"]
+    assert moved == pytest.approx([s - 1 for s in shift], abs=1e-12)
+
+
+SYMMETRIES = [
+    (axes, flips) for axes in itertools.permutations(range(3)) for flips in itertools.product((False, True), repeat=3)
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(mask=MASKS, spacing=SPACINGS, symmetry=st.sampled_from(SYMMETRIES))
+def test_flips_and_permutations(mask: np.ndarray, spacing: tuple[float, float, float], symmetry: tuple) -> None:
+    mask, image = lesion(mask)
+    axes, flips = symmetry
+    turned = [np.flip(a.transpose(axes), [k for k, flip in enumerate(flips) if flip]) for a in (mask, image)]
+    other_spacing = tuple(spacing[axis] for axis in axes)
+    one, other = measure(mask, spacing, image=image), measure(turned[0], other_spacing, image=turned[1])
+    assert_same(one, other, "F", 1e-9)
+    if axes[0] == 0:
+        assert_same(one, other, "F2", 1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(mask=MASKS, spacing=SPACINGS, factor=st.sampled_from([0.5, 2.0, 3.0]))
+def test_scaling_of_the_spacing(mask: np.ndarray, spacing: tuple[float, float, float], factor: float) -> None:
+    mask, image = lesion(mask)
+    one = measure(mask, spacing, image=image)
+    other = measure(mask, tuple(s * factor for s in spacing), image=image)
+    for power in (-1, 0, 1, 2, 3):
+        assert_same(one, other, f"S{power}", 1e-9, factor**power)
+
+
+@settings(max_examples=15, deadline=None)
+@given(mask=MASKS, dtype=st.sampled_from([np.uint8, np.int16, np.uint32, np.int64]), order=st.sampled_from("CF"))
+def test_storage_does_not_matter(mask: np.ndarray, dtype: type, order: str) -> None:
+    mask, image = lesion(mask)
+    volume, labels = study_of(mask, (1.0, 0.7, 0.8), image)
+    one = measure_all(volume, labels).rows[1]
+    stored = LabelMap(np.array(labels.array * 77, dtype=dtype, order=order), labels.grid)
+    floating = Volume(np.array(image, dtype=np.float32, order=order), volume.grid, Modality.CT, STATED)
+    other = measure_all(floating, stored).rows[77]
+    for name, value in one.items():
+        if name != "label":
+            assert close(value, other[name], 1e-12, 1e-12), (name, value, other[name])
+
+
+def test_shift_and_scale_of_the_intensities() -> None:
+    mask = ball(9.0, (1.0, 0.7, 0.7))
+    image = np.random.default_rng(3).integers(-200, 200, mask.shape).astype(np.int16)
+    one, other = measure(mask, image=image), measure(mask, image=image + np.int16(100))
+    for name in ("mean", "median", "min", "max", "p05", "p10", "p25", "p75", "p90", "p95"):
+        assert other[f"density_{name}_hu"] == pytest.approx(one[f"density_{name}_hu"] + 100), name
+    for name in ("sd_hu", "iqr_hu", "range_hu", "skewness", "kurtosis", "entropy_bits", "uniformity"):
+        assert other[f"density_{name}"] == pytest.approx(one[f"density_{name}"], rel=1e-9), name
+
+
+def test_same_body_stored_in_lps_and_in_ras() -> None:
+    mask = ball(9.0, (2.0, 0.8, 0.9))[:, :, 1:]
+    image = np.random.default_rng(4).integers(-900, 100, mask.shape).astype(np.int16)
+    lps = Grid(mask.shape[::-1], (0.9, 0.8, 2.0), (5.0, 6.0, 7.0))
+    last = lps.to_physical([0, mask.shape[1] - 1, mask.shape[2] - 1])
+    ras = Grid(lps.size, lps.spacing, tuple(map(float, last)), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
+    flipped = np.flip(mask, (1, 2)), np.flip(image, (1, 2))
+    one = measure_all(Volume(image, lps, Modality.CT, STATED), LabelMap(mask.astype(np.uint8), lps)).rows[1]
+    other = measure_all(
+        Volume(flipped[1], ras, Modality.CT, STATED), LabelMap(flipped[0].astype(np.uint8), ras)
+    ).rows[1]
+    for name in ("centroid_l_mm", "centroid_p_mm", "centroid_s_mm", "long_axis_mm", "bbox_l_mm", "density_mean_hu"):
+        assert other[name] == pytest.approx(one[name], rel=1e-12), name
+
+
+@pytest.mark.parametrize("axial_axis", [0, 1, 2])
+def test_axes_follow_the_patient_not_the_array(axial_axis: int) -> None:
+    """A coronal or sagittal series has its slices along another axis; the axial plane is the patient's."""
+    flat = np.zeros((3, 9, 15), dtype=bool)
+    flat[1, 2:7, 1:14] = True
+    others = [axis for axis in range(3) if axis != axial_axis]
+    mask = np.moveaxis(flat, 0, axial_axis)
+    matrix = np.zeros((3, 3))  # columns: LPS direction of the index axes x, y, z
+    matrix[2, 2 - axial_axis] = 1.0
+    matrix[1, 2 - others[0]] = matrix[0, 2 - others[1]] = 1.0
+    row = measure(mask, direction=tuple(matrix.ravel()))
+    assert row["n_slices"] == 1
+    assert row["long_axis_slice"] == 1
+    assert row["long_axis_mm"] == pytest.approx(math.hypot(13, 3))  # side middles, not the cut corners
+    ends = np.array([[row[f"long_axis_p{end}_{a}_mm"] for a in "lps"] for end in (1, 2)])
+    assert np.linalg.norm(ends[0] - ends[1]) == pytest.approx(row["long_axis_mm"])
+    assert ends[0][2] == ends[1][2] == 1.0
+    assert (row["bbox_l_mm"], row["bbox_p_mm"], row["bbox_s_mm"]) == (13.0, 5.0, 1.0)
+
+
+def test_splitting_adds_up() -> None:
+    mask = ball(10.0, (1.0, 0.7, 0.7)).astype(np.uint8)
+    image = np.random.default_rng(5).integers(-900, 100, mask.shape).astype(np.int16)
+    whole = measure(mask, image=image)
+    halves = mask.copy()
+    halves[: len(mask) // 2] *= 2
+    rows = measure_all(*study_of(halves, image=image)).rows
+    for name in ("n_voxels", "volume_mm3", "density_energy_hu2"):
+        assert sum(row[name] for row in rows.values()) == pytest.approx(whole[name])
+
+
+def test_free_rotation_of_an_ellipsoid() -> None:
+    random = np.random.default_rng(6)
+    rows = []
+    for _ in range(20):
+        turn, _ = np.linalg.qr(random.standard_normal((3, 3)))
+        mask = ellipsoid(np.array([6.0, 4.5, 3.6]), (0.7, 0.7, 0.7), random.uniform(-0.35, 0.35, 3), turn)
+        rows.append(measure(mask, (0.7, 0.7, 0.7)))
+
+    def spread(name: str) -> float:
+        values = np.array([row[name] for row in rows])
+        return float(values.std() / values.mean())
+
+    assert spread("volume_mm3") < 0.015
+    assert spread("equivalent_sphere_diameter_mm") < 0.005
+    assert max(spread(f"pca_{axis}_mm") for axis in ("major", "minor", "least")) < 0.015
+    assert spread("surface_area_crofton_mm2") < 0.02
+
+
+def test_crop_and_whole_volume_give_the_same_bits() -> None:
+    mask = np.zeros((20, 24, 28), dtype=np.uint16)
+    mask[3:9, 4:12, 5:14] = 3
+    mask[12:18, 10:20, 12:25] = 9
+    volume, labels = study_of(mask, (1.0, 0.7, 0.7))
+    whole = measure_lesions(volume, labels).rows[3]
+    box = (slice(2, 11), slice(0, 24), slice(4, 16))
+    one = measure_lesions(volume, labels, MeasureRequest(only=frozenset({3}), boxes={3: box}))
+    assert one.labels == [3]
+    assert {k: repr(v) for k, v in one.rows[3].items()} == {k: repr(v) for k, v in whole.items()}
