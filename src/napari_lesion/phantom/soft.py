@@ -25,7 +25,7 @@ from napari_lesion.phantom.tree import Segments, beside, grow_tree, render
 CHAMBERS = (((32.0, -30.0, -38.0), (26.0, 18.0, 21.0)), ((-4.0, -26.0, -30.0), (19.0, 17.0, 24.0)))
 ARTERY_UNITS, VEIN_UNITS = 2200, 1600
 FISSURE_MM = 0.7
-AIRWAY_RATIO, SMALLEST_ARTERY = 0.62, 1.35
+AIRWAY_RATIO, SMALLEST_ARTERY = 0.66, 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +136,8 @@ def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> LungTrees:
         places = np.argwhere(lung < -4.0)
         if not len(places):
             raise LesionError("The synthetic study holds no lung", "its field of view is too small", "Enlarge it")
-        arteries = grow_tree((side * 34, 6, 21), 7.2, _cloud(anatomy.axes, places, ARTERY_UNITS, rng), rng)
-        veins = grow_tree((side * 38, 14, -4), 6.4, _cloud(anatomy.axes, places, VEIN_UNITS, rng), rng)
+        arteries = grow_tree((side * 34, 6, 21), 6.0, _cloud(anatomy.axes, places, ARTERY_UNITS, rng), rng)
+        veins = grow_tree((side * 38, 14, -4), 5.4, _cloud(anatomy.axes, places, VEIN_UNITS, rng), rng)
         vessels += [arteries, veins]
         airways.append(beside(arteries, AIRWAY_RATIO, SMALLEST_ARTERY, (0.3 * side, 0.8, -0.5)))
     joined = vessels[0].joined(vessels[1]).joined(vessels[2]).joined(vessels[3])

@@ -17,6 +17,9 @@ import numpy.typing as npt
 from napari_lesion.phantom.space import Canvas, Field, Points, coverage
 
 REACH = 0.42
+PERSISTENCE = 0.45
+"""How much of its parent's direction a branch keeps."""
+
 BATCH = 4096
 
 
@@ -84,6 +87,7 @@ def grow_tree(root: npt.ArrayLike, radius: float, points: Points, rng: np.random
     """
     node = np.zeros(len(points), dtype=np.int64)
     begin, begin_radius = np.asarray(root, dtype=np.float64)[None, :], np.asarray([radius])
+    ahead = np.zeros((1, 3))
     cube = radius**3 / len(points)
     found: list[Segments] = []
     while len(points):
@@ -91,11 +95,15 @@ def grow_tree(root: npt.ArrayLike, radius: float, points: Points, rng: np.random
         centre = np.stack([np.bincount(node, points[:, a]) for a in range(3)], axis=1) / count[:, None]
         reach = np.where(count == 1, 0.9, REACH * rng.uniform(0.8, 1.2, len(count)))
         step = centre - begin
-        wobble = rng.normal(0.0, 0.07, step.shape) * np.linalg.norm(step, axis=1, keepdims=True)
-        end = begin + reach[:, None] * (step + wobble * (count > 1)[:, None])
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        bend = PERSISTENCE * length * ahead + rng.normal(0.0, 0.05, step.shape) * length
+        step += bend * (count > 1)[:, None]
+        step *= length / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9)
+        end = begin + reach[:, None] * step
         end_radius = np.cbrt(cube * count)
         found.append(Segments(begin, end, np.minimum(begin_radius, 1.25 * end_radius), end_radius))
         points, node, parent = _split(points, node, count, centre, rng)
+        ahead = (step / np.maximum(length, 1e-9))[parent]
         begin, begin_radius = end[parent], end_radius[parent]
     tree = found[0]
     for level in found[1:]:
