@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.errors import InputError, OutputError
+from napari_lesion.core.errors import GeometryError, InputError, OutputError
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import LabelMap, Source
@@ -49,7 +49,7 @@ def read_labels(path: Path) -> LabelMap:
     nifti = path.name.lower().endswith((".nii", ".nii.gz"))
     loaded = (read_nifti if nifti else read_itk)(path, JobContext(), stored_type)
     if not isinstance(loaded.grid, Grid):
-        raise InputError(f"The mask {path.name} lies on no rectangular grid", loaded.grid.reason)
+        raise GeometryError(f"The mask {path.name} lies on no rectangular grid", loaded.grid.reason)
     return LabelMap(_whole(path, loaded.array), loaded.grid)
 
 

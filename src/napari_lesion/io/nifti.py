@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from napari_lesion.io.loaded import Convert, Loaded, SkewedGrid, kept_type
 
 MENDABLE_SHEAR = 5e-3
 """Departure of ``DᵀD`` from the identity that rounding in a header can explain."""
+EXACT_SHEAR = 1e-6
+"""Departure that single precision explains; nobody needs to hear of it."""
 DISAGREEMENT_VOXELS = 0.05
 """Distance of a corner voxel in two geometries of one header, above which they are two."""
 SPACING_DISAGREEMENT = 1e-3
@@ -86,7 +87,7 @@ def _header(path: Path, content: bytearray) -> Any:
 
     for kind, size in ((nibabel.Nifti1Header, 348), (nibabel.Nifti2Header, 540)):
         if len(content) >= size and kind.may_contain_header(bytes(content[:size])):
-            return kind.from_fileobj(BytesIO(content[: size + 4]), check=False)
+            return kind(bytes(content[:size]), check=False)
     raise InputError(f"{path.name} is not a NIfTI file", "its first bytes are no NIfTI header", "Check the file")
 
 
@@ -111,7 +112,9 @@ def _voxels(path: Path, header: Any, content: bytearray, size: tuple[int, int, i
     """Voxels (z, y, x) after rescaling."""
     dtype, start = header.get_data_dtype(), int(header["vox_offset"]) or header.single_vox_offset
     if dtype.kind not in "iufb":
-        raise InputError(f"{path.name} cannot be measured", f"its voxels are of the type {dtype}")
+        raise InputError(
+            f"{path.name} cannot be measured", f"its voxels are of the type {dtype}", "Open the original image"
+        )
     count = math.prod(size)
     if len(content) < start + count * dtype.itemsize:
         share = max(0, len(content) - start) / (count * dtype.itemsize)
@@ -147,7 +150,8 @@ def _geometry(
     affines = _affines(header)
     facts: dict[str, Any] = {"format": "NIfTI", "orientation_stated": bool(affines)}
     sheared = _scanner_shear(header, affines)
-    grid = None if sheared else itk_grid(path, size)
+    lost = not affines and (header["sform_code"] > 0 or header["qform_code"] > 0)
+    grid = None if sheared or lost else itk_grid(path, size)
     if grid is not None:
         other = _disagreement(grid, affines)
         if other:
@@ -250,6 +254,8 @@ def _second_reading(
         angle = math.degrees(math.asin(min(1.0, shear_of(affine))))
         return SkewedGrid(size, affine, f"its axes are {angle:.1f} degrees off the perpendicular"), facts, ()
     grid, moved = mended(affine, size)
+    if shear_of(affine) <= EXACT_SHEAR:
+        return grid, facts, ()
     note = (
         f"The directions in the header were not quite perpendicular and were mended ({name}; at most {moved:.2g} mm)"
     )

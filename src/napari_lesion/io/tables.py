@@ -41,7 +41,8 @@ def format_value(value: Value | np.generic) -> str:
         return ""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)
+    # csv would not quote a lone carriage return, and read it as the end of a row
+    return str(value).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_table(path: Path) -> LesionTable:
