@@ -49,8 +49,9 @@ def test_every_voxel_of_the_region_is_covered(
     shape: tuple[int, int, int], roi: tuple[int, int, int], overlap: float, seed: int, density: float
 ) -> None:
     region = np.random.default_rng(seed).random(shape) < density
-    starts = plan_windows(region, roi, overlap)
-    assert _covered(shape, starts, roi)[region].all()
+    plain = plan_windows(region, roi, overlap)
+    starts = plan_windows(region, roi, overlap, (3, 4, 5))
+    assert all(_covered(shape, plan, roi)[region].all() for plan in (plain, starts))
     assert len(set(starts)) == len(starts)
     for start in starts:
         inside = tuple(slice(max(0, s), s + r) for s, r in zip(start, roi, strict=True))
@@ -65,6 +66,16 @@ def test_neighbours_overlap_at_least_as_much_as_asked(overlap: float) -> None:
     places = sorted({start[0] for start in starts})
     assert (places[0], places[-1]) == (0, 100 - 24)
     assert max(np.diff(places)) <= 24 * (1 - overlap) + 1
+
+
+def test_a_margin_is_covered_where_it_is_free() -> None:
+    region = np.zeros((100, 20, 20), bool)
+    region[40:60] = True
+    assert [start[0] for start in plan_windows(region, (24, 24, 24), 0.25, (9, 0, 0))] == [38]
+    region[30:70] = True
+    places = [start[0] for start in plan_windows(region, (24, 24, 24), 0.25, (1, 0, 0))]
+    assert (places[0], places[-1] + 24) == (29, 71)
+    assert len(places) == len(plan_windows(region, (24, 24, 24), 0.25))
 
 
 def test_no_more_windows_than_monai_for_a_whole_volume() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from napari_lesion.models.bundle import BundleInfo, Intensity
 
 FloatArray = npt.NDArray[np.float32]
 
+MARGIN_MM: Final = 16.0
+"""Context around the search region, and how far a mark may grow out of it."""
 CONNECTED_AT: Final = 0.1
 """Marks that reach the search region at this probability are kept whole; others are dropped."""
 
@@ -156,18 +159,19 @@ def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float
     wide = _widened(around, grid, [r * q for r, q in zip(roi, frame.ratios, strict=True)])
     frame = ModelFrame.of(grid, wide, bundle.spacing_mm, bundle.axcodes)
     region = mask_on(organ, frame.grid)
-    starts = plan_windows(region, roi, bundle.overlap if overlap is None else overlap)
+    z, y, x = (round(MARGIN_MM / step) for step in frame.spacing_zyx)
+    starts = plan_windows(region, roi, bundle.overlap if overlap is None else overlap, (z, y, x))
     return WindowPlan(frame, region, roi, starts)
 
 
 def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
-    """The box, widened to at least some native voxels an axis where the grid allows, for real context."""
+    """The box with a margin, and at least some native voxels an axis where the grid allows: real context."""
     parts = []
-    for part, n, wanted in zip(box, grid.shape, least, strict=True):
-        missing = max(0, int(np.ceil(wanted)) - (part.stop - part.start))
-        start = max(0, part.start - missing // 2)
-        stop = min(n, max(part.stop, start + int(np.ceil(wanted))))
-        parts.append(slice(max(0, min(start, stop - int(np.ceil(wanted)))), stop))
+    for part, n, wanted, step in zip(box, grid.shape, least, grid.spacing_zyx, strict=True):
+        margin = MARGIN_MM / step
+        size = min(n, math.ceil(max(wanted, part.stop - part.start + 2 * margin)))
+        start = min(max(0, (part.start + part.stop - size) // 2), n - size)
+        parts.append(slice(start, start + size))
     return parts[0], parts[1], parts[2]
 
 

@@ -12,7 +12,9 @@ BoolArray = npt.NDArray[np.bool_]
 Start = tuple[int, int, int]
 
 
-def plan_windows(region: BoolArray, roi: tuple[int, int, int], overlap: float) -> list[Start]:
+def plan_windows(
+    region: BoolArray, roi: tuple[int, int, int], overlap: float, margin: tuple[int, int, int] = (0, 0, 0)
+) -> list[Start]:
     """First voxels of the windows that together cover a region.
 
     Parameters
@@ -23,6 +25,8 @@ def plan_windows(region: BoolArray, roi: tuple[int, int, int], overlap: float) -
         Window size in the same axis order.
     overlap
         Smallest share, 0 to below 1, by which neighbouring windows overlap.
+    margin
+        Voxels beyond the region that are covered too, as far as this needs no further window.
 
     Returns
     -------
@@ -38,16 +42,16 @@ def plan_windows(region: BoolArray, roi: tuple[int, int, int], overlap: float) -
     """
     starts: list[Start] = []
     planes: BoolArray = np.asarray(region.any(axis=(1, 2)))
-    for z in _starts(planes, roi[0], overlap):
+    for z in _starts(planes, roi[0], overlap, margin[0]):
         slab: BoolArray = np.any(region[_span(z, roi[0], region.shape[0])], axis=0)
         lines: BoolArray = np.asarray(slab.any(axis=1))
-        for y in _starts(lines, roi[1], overlap):
+        for y in _starts(lines, roi[1], overlap, margin[1]):
             row: BoolArray = np.any(slab[_span(y, roi[1], region.shape[1])], axis=0)
-            starts.extend((z, y, x) for x in _starts(row, roi[2], overlap))
+            starts.extend((z, y, x) for x in _starts(row, roi[2], overlap, margin[2]))
     return starts
 
 
-def _starts(used: BoolArray, size: int, overlap: float) -> Iterator[int]:
+def _starts(used: BoolArray, size: int, overlap: float, margin: int) -> Iterator[int]:
     """Starts along one axis for windows that cover the used places of a profile."""
     n = len(used)
     places = np.nonzero(used)[0]
@@ -56,17 +60,15 @@ def _starts(used: BoolArray, size: int, overlap: float) -> Iterator[int]:
     if n <= size:
         yield -((size - n) // 2)
         return
-    low, high = int(places[0]), int(places[-1]) + 1
-    extent = high - low
-    if extent <= size:
-        candidates = [low - (size - extent) // 2]
-    else:
-        count = math.ceil((extent - size) / max(1.0, size * (1.0 - overlap))) + 1
-        candidates = [round(low + i * (extent - size) / (count - 1)) for i in range(count)]
-    for start in candidates:
-        inside = min(max(start, 0), n - size)
-        if used[inside : inside + size].any():
-            yield inside
+    low, extent = int(places[0]), int(places[-1]) + 1 - int(places[0])
+    stride = max(1, math.floor(size * (1.0 - overlap)))
+    count = max(0, math.ceil((extent - size) / stride)) + 1
+    covered = min(n, size + (count - 1) * stride, max(size, extent + 2 * margin))
+    first = min(max(0, low - (covered - extent) // 2), n - covered)
+    for i in range(count):
+        start = first + (round(i * (covered - size) / (count - 1)) if count > 1 else 0)
+        if used[start : start + size].any():
+            yield start
 
 
 def _span(start: int, size: int, n: int) -> slice:
