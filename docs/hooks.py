@@ -1,35 +1,45 @@
-"""Pages that are made from the code when the site is built: the command line, the measures, the changelog."""
+"""Parts of the pages that are made from the code when the site is built; nothing is written into the source tree."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MEASURES = """# Measures
-
-The columns of lesions.csv, in the words that run.json repeats for each export. An undefined value is an empty cell,
-never 0. Columns that end in `_hu` on CT end in `_au` (arbitrary units) on MR."""
-
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the generated pages; nothing is written into the source tree."""
-    pages = {"cli.md": command_line(), "measures.md": measures(), "changelog.md": (ROOT / "CHANGELOG.md").read_text()}
-    for name, content in pages.items():
-        files.append(File.generated(config, name, content=content))
+    """Add the changelog, which stands at the top level."""
+    content = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "changelog.md", content=content))
     return files
 
 
-def command_line() -> str:
-    """Reference of every command, by typer's own documentation tool."""
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fill in ``{{ commands }}``, ``{{ measures }}``, ``{{ keys }}`` and ``{{ preferences }}``."""
+    parts: dict[str, Callable[[], str]] = {
+        "commands": commands,
+        "measures": measures,
+        "keys": keys,
+        "preferences": preferences,
+    }
+    return re.sub(r"^\{\{ (\w+) \}\}$", lambda match: parts[match[1]](), markdown, flags=re.MULTILINE)
+
+
+def commands() -> str:
+    """Every command and option, by typer's own documentation tool."""
     tool = [sys.executable, "-m", "typer", "napari_lesion.cli.main", "utils", "docs", "--name", "napari-lesion"]
     text = subprocess.run(tool, check=True, capture_output=True, text=True).stdout
-    return text.replace("# `napari-lesion`", "# Command line", 1)
+    _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    return "\n".join(f"### {section}" for section in sections)
 
 
 def measures() -> str:
@@ -37,16 +47,35 @@ def measures() -> str:
     from napari_lesion.measure.registry import FEATURES
     from napari_lesion.measure.spec import Scale
 
-    families: dict[str, list[str]] = {}
+    families: dict[str, list[tuple[str, ...]]] = {}
     for spec in FEATURES:
-        scale = next(scale for scale in Scale if spec.applies_to(scale))
-        column = spec.column(scale)
-        name = f"`{column.name}`" + (" (on request)" if spec.optional else "")
-        cells = (name, column.unit, column.definition, column.reference)
-        row = "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-        families.setdefault(spec.family.value, []).append(row)
-    parts = [MEASURES, ""]
-    for family, rows in families.items():
-        parts += [f"## {family.capitalize()}", "", "| column | unit | definition | reference |", "|---|---|---|---|"]
-        parts += [*rows, ""]
-    return "\n".join(parts)
+        column = spec.column(next(scale for scale in Scale if spec.applies_to(scale)))
+        name = f"`{column.name}`" + (" *on request*" if spec.optional else "")
+        families.setdefault(spec.family.value, []).append((name, column.unit, column.definition, column.reference))
+    heads = ("column", "unit", "definition", "reference")
+    return "\n\n".join(f"## {family.capitalize()}\n\n{table(heads, rows)}" for family, rows in families.items())
+
+
+def keys() -> str:
+    """Every action of the dock with its key."""
+    from napari_lesion.gui.actions import DOCK_ACTIONS
+    from napari_lesion.gui.presenters.correct import CORRECT_ACTIONS
+
+    actions = (*DOCK_ACTIONS, *CORRECT_ACTIONS)
+    return table(("action", "key", "what it does"), [(a.title, f"<kbd>{a.key}</kbd>", a.tip) for a in actions])
+
+
+def preferences() -> str:
+    """Every preference that napari.yaml declares."""
+    manifest = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))
+    groups = manifest["contributions"]["configurations"].values()
+    entries = [entry for group in groups for entry in group["properties"].values()]
+    rows = [(entry["title"], entry["description"], str(entry["default"])) for entry in entries]
+    return table(("preference", "what it does", "at first"), rows)
+
+
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ("---",) * len(heads), *rows]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)

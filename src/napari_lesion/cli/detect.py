@@ -39,7 +39,7 @@ def detect(
 ) -> None:
     """Detect and measure lesions in studies.
 
-    Each INPUT gets a folder DIR/<case> with lesions.csv, the mask and run.json, also when nothing is found. An input
+    Each INPUT gets a folder DIR/CASE with lesions.csv, the mask and run.json, also when nothing is found. An input
     that cannot be used does not stop the others; the exit code is 2 then.
     """
     from napari_lesion.cli.progress import jobs_on_console

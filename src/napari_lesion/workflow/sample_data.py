@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from napari_lesion.core.errors import LesionError
-from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import LabelMap, Modality, Volume
 
@@ -110,6 +108,7 @@ def cache_folder() -> Path:
 
 def _synthetic(ctx: JobContext) -> tuple[Volume, LabelMap]:
     """Image and truth from the cache; made, and kept if that is possible, when they are not there or damaged."""
+    from napari_lesion.io.images import write_image
     from napari_lesion.phantom.chest import VERSION, ChestSpec, make_chest
 
     spec = ChestSpec()
@@ -124,26 +123,10 @@ def _synthetic(ctx: JobContext) -> tuple[Volume, LabelMap]:
     volume = chest.volume
     with suppress(LesionError, OSError):
         image.parent.mkdir(parents=True, exist_ok=True)
-        _keep(mask, chest.truth.array, spec.grid, compress=True)
-        _keep(image, volume.array, spec.grid, compress=False)
+        write_image(mask, chest.truth, compress=True)
+        write_image(image, volume)
         volume = replace(volume, source=replace(volume.source, path=image, files=(image,)))
     return volume, chest.truth
-
-
-def _keep(path: Path, array: Any, grid: Grid, *, compress: bool) -> None:
-    import SimpleITK as sitk
-
-    from napari_lesion.io.atomic import atomic_path
-
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(grid.spacing)
-    image.SetOrigin(grid.origin)
-    image.SetDirection(grid.direction)
-    with atomic_path(path) as temporary:
-        try:
-            sitk.WriteImage(image, str(temporary), compress)
-        except RuntimeError as error:
-            raise OSError(str(error)) from error
 
 
 def _read(path: Path, ctx: JobContext) -> Volume:
