@@ -9,10 +9,10 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from grids import ALIGNED, NAMES, SIZE, aligned_grid, grids
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from io_dicom_files import Series, write_series
-from io_grids import ALIGNED, SIZE, aligned_grid, grids
 
 from napari_lesion.core.errors import GeometryError, InputError, OutputError
 from napari_lesion.core.grid import Grid
@@ -61,7 +61,7 @@ def roundtrip(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("direction", ALIGNED)
+@pytest.mark.parametrize("direction", ALIGNED, ids=NAMES)
 def test_the_grid_of_the_file_is_kept_bit_for_bit(tmp_path: Path, direction: tuple[float, ...], suffix: str) -> None:
     SimpleITK.WriteImage(itk_image(aligned_grid(direction)), str(tmp_path / f"scan{suffix}"))
     mask = roundtrip(tmp_path, f"scan{suffix}")
