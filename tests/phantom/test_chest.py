@@ -21,7 +21,6 @@ from napari_lesion.phantom.scanner import Scanner
 from napari_lesion.phantom.space import Axes
 from napari_lesion.phantom.tissue import TissueHU
 
-QUICK = ChestSpec(size=(150, 128, 100), spacing=(2.2, 2.2, 2.5))
 TISSUE = TissueHU()
 
 PRINT_HASH = """
@@ -60,8 +59,8 @@ def test_same_spec_gives_the_same_bits_in_another_process(quick_chest: Chest) ->
     assert other.stdout.strip() == digest(quick_chest)
 
 
-def test_another_seed_gives_another_study(quick_chest: Chest) -> None:
-    other = make_chest(replace(QUICK, seed=QUICK.seed + 1))
+def test_another_seed_gives_another_study(quick_spec: ChestSpec, quick_chest: Chest) -> None:
+    other = make_chest(replace(quick_spec, seed=quick_spec.seed + 1))
     assert digest(other) != digest(quick_chest)
     assert [n.diameter_mm for n in other.nodules] == [n.diameter_mm for n in quick_chest.nodules]
     assert [n.centre_lps_mm for n in other.nodules] != [n.centre_lps_mm for n in quick_chest.nodules]
@@ -153,7 +152,7 @@ def test_blur_keeps_the_mean_and_widens_an_edge() -> None:
     assert 50 < image[8, 32, 31] < 500 < image[8, 32, 32] < 950
 
 
-def test_progress_and_cancel() -> None:
+def test_progress_and_cancel(quick_spec: ChestSpec) -> None:
     seen: list[Progress] = []
     token = CancelToken()
 
@@ -163,6 +162,6 @@ def test_progress_and_cancel() -> None:
             token.cancel()
 
     with pytest.raises(JobCancelled):
-        make_chest(QUICK, JobContext(token, report))
+        make_chest(quick_spec, JobContext(token, report))
     assert [progress.done for progress in seen] == [0, 1, 2]
     assert all(progress.total > 2 for progress in seen)

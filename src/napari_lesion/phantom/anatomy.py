@@ -37,6 +37,8 @@ CAGE = (
 )
 BULGING = ("aortic_arch", "descending_aorta", "pulmonary_trunk", "superior_vena_cava")
 FAR = 20.0
+PLEURA_MM = 1.5
+"""Distance of the lung from the inner surface of the rib cage."""
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -105,7 +107,7 @@ def make_anatomy(axes: Axes) -> Anatomy:
     mediastinum = make_mediastinum(axes)
     diaphragm = make_diaphragm(axes)
     x = axes.mesh()[0]
-    pleura = cage + 3.0
+    pleura = cage + PLEURA_MM
     lungs = [
         smooth_max([pleura, -mediastinum, -diaphragm, np.broadcast_to(side * x + 2.0, axes.shape)], 7.0)
         for side in (1.0, -1.0)

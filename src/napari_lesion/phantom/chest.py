@@ -33,7 +33,7 @@ VERSION = 1
 """Changes whenever the same spec gives other voxels; caches are keyed by it."""
 
 HU_RANGE = (-1024, 3071)
-STAGES = ("Body", "Organs", "Bones", "Lungs", "Vessels", "Nodules", "Scan")
+STAGE, STEPS = "Making the synthetic study", 7
 
 DEFAULT_NODULES = (
     NoduleSpec(NoduleKind.SOLID, 6.0),
@@ -131,35 +131,35 @@ def make_chest(spec: ChestSpec | None = None, ctx: JobContext | None = None) -> 
         When the user cancels.
     """
     spec = spec or ChestSpec()
-    stages = (ctx or JobContext()).track(STAGES, "Making the sample study", len(STAGES))
+    ctx = ctx or JobContext()
     rng = np.random.default_rng(spec.seed)
     canvas, tissue = Canvas(spec.grid, spec.tissue.air), spec.tissue
-    next(stages)
+    ctx.step(STAGE, 0, STEPS)
     anatomy = make_anatomy(canvas.coarse)
     paint_table(canvas, anatomy, tissue)
     paint_trunk(canvas, anatomy, tissue, rng)
-    next(stages)
+    ctx.step(STAGE, 1, STEPS)
     paint_abdomen(canvas, anatomy, tissue, rng)
     paint_mediastinum(canvas, tissue)
-    next(stages)
+    ctx.step(STAGE, 2, STEPS)
     paint_skeleton(canvas, anatomy, tissue)
-    next(stages)
+    ctx.step(STAGE, 3, STEPS)
     paint_lungs(canvas, anatomy, tissue, rng)
     paint_central_airways(canvas, tissue)
-    next(stages)
+    ctx.step(STAGE, 4, STEPS)
     trees = grow_lung_trees(anatomy, rng)
     placed = Placer(anatomy, trees, rng).place(spec.nodules)
     for nodule in placed:
         _paint_ground_glass(canvas, nodule)
     paint_lung_trees(canvas, anatomy, trees, tissue)
-    next(stages)
+    ctx.step(STAGE, 5, STEPS)
     for nodule in placed:
         _paint_solid(canvas, anatomy, nodule, tissue)
     truth, nodules = _truth(canvas, anatomy, placed)
-    next(stages)
+    ctx.step(STAGE, 6, STEPS)
     hu = spec.scanner.scan(canvas.hu, canvas.axes, rng)
     lungs = canvas.fine(anatomy.lung) < 0
-    next(stages, None)
+    ctx.step(STAGE, 7, STEPS)
     array = np.clip(np.rint(hu), *HU_RANGE).astype(np.int16)
     array.flags.writeable = False
     return Chest(Volume(array, spec.grid, Modality.CT, _source(spec)), truth, nodules, lungs, trees)

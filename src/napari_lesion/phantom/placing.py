@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.errors import LesionError
-from napari_lesion.phantom.anatomy import Anatomy
+from napari_lesion.phantom.anatomy import PLEURA_MM, Anatomy
 from napari_lesion.phantom.nodules import NoduleKind, NoduleSpec, PlacedNodule, Shape, make_shape, sample
 from napari_lesion.phantom.soft import LungTrees
 from napari_lesion.phantom.space import Points
@@ -78,7 +78,7 @@ class Placer:
         lung = self.anatomy.lung
         if kind is NoduleKind.JUXTAPLEURAL:
             sink = SINK * shape.radius
-            wall = np.abs(lung - self.anatomy.cage - 3.0) < 0.3
+            wall = np.abs(lung - self.anatomy.cage - PLEURA_MM) < 0.3
             fitting = wall & (np.abs(lung + sink) < 0.25)
         else:
             fitting = lung < -(shape.reach + FROM_PLEURA_MM)

@@ -23,7 +23,7 @@ from napari_lesion.phantom.tissue import TissueHU
 from napari_lesion.phantom.tree import Segments, beside, grow_tree, render
 
 CHAMBERS = (((32.0, -30.0, -38.0), (26.0, 18.0, 21.0)), ((-4.0, -26.0, -30.0), (19.0, 17.0, 24.0)))
-ARTERY_UNITS, VEIN_UNITS = 2200, 1600
+ARTERY_UNITS, VEIN_UNITS = 3600, 2800
 FISSURE_MM = 0.7
 AIRWAY_RATIO, SMALLEST_ARTERY = 0.66, 1.3
 
@@ -67,7 +67,7 @@ def paint_trunk(canvas: Canvas, anatomy: Anatomy, tissue: TissueHU, rng: np.rand
     for depth, roughness in ((13.0, 2.2), (24.0, 3.5)):
         canvas.sheet(anatomy.cage - depth - roughness * patchy, muscle, 1.7, tissue.fat + 15.0)
     canvas.sheet(8.0 * smooth_noise(axes, 6.0, rng), np.maximum(muscle, 14.0 - anatomy.cage), 1.1, tissue.fat + 25.0)
-    canvas.fill(anatomy.cage + 1.5, tissue.fat + 5.0 * mottled)
+    canvas.fill(anatomy.cage + 0.5, tissue.fat + 5.0 * mottled)
 
 
 def paint_mediastinum(canvas: Canvas, tissue: TissueHU) -> None:

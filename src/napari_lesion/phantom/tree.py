@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from napari_lesion.phantom.space import Canvas, Field, Points, coverage
 
-REACH = 0.42
+REACH = 0.37
 PERSISTENCE = 0.45
 """How much of its parent's direction a branch keeps."""
 
