@@ -225,6 +225,22 @@ def test_stacks_stored_otherwise_are_said_in_green(tmp_path: Path) -> None:
     assert turned.level == Level.GREEN
 
 
+def test_contrast_and_units_go_to_the_measures(tmp_path: Path) -> None:
+    write_series(tmp_path / "plain", Series())
+    assert not {"contrast", "units"} & set(read_volume(tmp_path / "plain").source.headers)
+    write_series(tmp_path / "ct", Series(changes={"ContrastBolusAgent": "Iohexol"}))
+    assert read_volume(tmp_path / "ct").source.headers["contrast"] == "Iohexol"
+    for units, kind, told in [
+        ("GML", "BW", "SUVbw"),
+        ("GML", "LBM", "GML"),
+        ("GML", None, "SUVbw"),
+        ("BQML", None, "BQML"),
+    ]:
+        folder = tmp_path / f"{units}{kind}"
+        write_series(folder, Series(modality="PT", changes={"Units": units, "SUVType": kind}))
+        assert read_volume(folder).source.headers["units"] == told
+
+
 def test_a_single_slice_can_be_opened(tmp_path: Path) -> None:
     write_series(tmp_path, Series(positions=[0]))
     assert "single_slice" in check_input(read_volume(tmp_path)).codes

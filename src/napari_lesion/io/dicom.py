@@ -15,6 +15,7 @@ import numpy.typing as npt
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.io.facts import series_facts
 from napari_lesion.io.frames import read_frames
 from napari_lesion.io.headers import SliceHeader
 from napari_lesion.io.loaded import Loaded, kept_type
@@ -52,27 +53,6 @@ def read_dicom(info: SeriesInfo, ctx: JobContext) -> Loaded:
     if skewed is not None:
         headers["tilt_deg"] = skewed.tilt_deg
     return Loaded(array, skewed or grid, headers)
-
-
-def series_facts(info: SeriesInfo) -> dict[str, Any]:
-    """Facts of the headers that the input check looks at."""
-    first = info.headers[0]
-    heights = tuple(h.height for h in info.headers)
-    return {
-        "format": "DICOM",
-        "dicom_modality": first.modality,
-        "slice_positions_mm": heights if all(map(math.isfinite, heights)) else (),
-        "instance_numbers": tuple(h.number for h in info.headers),
-        "slice_thickness_mm": first.slice_thickness,
-        "stated_tilt_deg": first.tilt_deg,
-        "patient_position": first.patient_position,
-        "rescale_stated": all(h.rescaled for h in info.headers),
-        "orientation_stated": first.orientation is not None and first.position is not None,
-        "comments": tuple((h.number, h.comment) for h in info.headers if h.comment),
-        "lossy": any(h.lossy for h in info.headers),
-        "left_out": info.left_out,
-        "copies": info.copies,
-    }
 
 
 def _one_image_a_place(info: SeriesInfo) -> tuple[SeriesInfo, tuple[float, ...]]:

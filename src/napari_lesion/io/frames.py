@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import Grid
+from napari_lesion.io.facts import series_facts
 from napari_lesion.io.headers import read_dataset
 from napari_lesion.io.loaded import Loaded, SkewedGrid, kept_type
+from napari_lesion.io.series import SeriesInfo
 from napari_lesion.io.skew import skewed_grid
-
-if TYPE_CHECKING:
-    from napari_lesion.io.series import SeriesInfo
 
 EPSILON = 1e-3
 
@@ -144,18 +143,12 @@ def _facts(info: SeriesInfo, dataset: Any, heights: tuple[float, ...]) -> dict[s
     except (AttributeError, TypeError, ValueError):
         thickness = math.nan
     return {
-        "format": "DICOM",
-        "dicom_modality": first.modality,
+        **series_facts(info),
         "slice_positions_mm": heights,
         "instance_numbers": tuple(range(1, len(heights) + 1)),
         "slice_thickness_mm": thickness,
-        "stated_tilt_deg": first.tilt_deg,
-        "patient_position": first.patient_position,
         "rescale_stated": rescaled,
         "orientation_stated": True,
         "comments": ((None, first.comment),) if first.comment else (),
-        "lossy": first.lossy,
-        "left_out": info.left_out,
-        "copies": info.copies,
         "multi_frame": True,
     }

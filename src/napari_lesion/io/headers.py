@@ -31,6 +31,7 @@ TAGS = [
     "SliceThickness",
     "EchoNumbers",
     "TriggerTime",
+    "ContrastBolusAgent",
     "GantryDetectorTilt",
     "PatientPosition",
     "DiffusionBValue",
@@ -52,6 +53,8 @@ TAGS = [
     "LossyImageCompression",
     "RescaleIntercept",
     "RescaleSlope",
+    "Units",
+    "SUVType",
 ]
 DIVIDING_TAGS = ("TemporalPositionIdentifier", "AcquisitionNumber", "EchoNumbers", "DiffusionBValue", "TriggerTime")
 """Attributes that tell apart images of one series at the same place, in the order they are tried."""
@@ -89,6 +92,10 @@ class SliceHeader:
         Whether the pixels were ever compressed with loss.
     image_type
         Image Type.
+    contrast
+        Contrast/Bolus Agent; empty when not stated.
+    units
+        Units of PET values; ``SUVbw`` for standardised uptake values by body weight.
     dividing
         Values of `DIVIDING_TAGS`.
     """
@@ -117,6 +124,8 @@ class SliceHeader:
     comment: str
     lossy: bool
     image_type: tuple[str, ...]
+    contrast: str
+    units: str
     dividing: tuple[str, ...]
 
     @property
@@ -227,6 +236,8 @@ def _header(path: Path, dataset: Any) -> SliceHeader:
         comment=_comment(dataset),
         lossy=_text(dataset, "LossyImageCompression") == "01",
         image_type=tuple(str(word).upper() for word in _values(dataset, "ImageType")),
+        contrast=_text(dataset, "ContrastBolusAgent"),
+        units=_units(dataset),
         dividing=tuple(_text(dataset, tag) for tag in DIVIDING_TAGS),
     )
 
@@ -238,6 +249,12 @@ def _comment(dataset: Any) -> str:
     if not TELLING.search(text) or any(name in text.lower() for name in names):
         return ""
     return text
+
+
+def _units(dataset: Any) -> str:
+    """Units (0054,1001); g/ml are SUV by body weight unless SUV Type (0054,1006) says another kind."""
+    units = _text(dataset, "Units")
+    return "SUVbw" if units == "GML" and _text(dataset, "SUVType") in ("", "BW") else units
 
 
 def _value(dataset: Any, name: str) -> Any:
