@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from napari_lesion.core.display import Box
 
+SPARSE_ROWS = 0.3
+"""Share of rows with a label up to which these rows are copied and searched alone."""
+
 FIND_OBJECTS_LIMIT = 1_000_000
 """Largest label for `scipy.ndimage.find_objects`, whose list has one place for every number up to it."""
 
@@ -23,10 +26,38 @@ def find_boxes(labels: npt.NDArray[np.integer]) -> dict[int, Box]:
     """
     from scipy import ndimage
 
-    largest = int(labels.max(initial=0))
-    if largest <= FIND_OBJECTS_LIMIT:
-        found = ndimage.find_objects(labels, max_label=max(largest, 1))
-        return {label: box for label, box in enumerate(found, start=1) if box is not None}
+    row_maxima = labels.max(axis=2)
+    largest = int(row_maxima.max())
+    if largest <= 0:
+        return {}
+    occupied = row_maxima > 0
+    if largest > FIND_OBJECTS_LIMIT:
+        return _boxes_of_sparse_labels(labels)
+    if occupied.mean() < SPARSE_ROWS:
+        return _boxes_in_rows(labels[occupied], np.argwhere(occupied), largest)
+    found = ndimage.find_objects(labels, max_label=largest)
+    return {label: box for label, box in enumerate(found, start=1) if box is not None}
+
+
+def _boxes_in_rows(rows: npt.NDArray[np.integer], places: npt.NDArray[np.int64], largest: int) -> dict[int, Box]:
+    """Boxes from the rows that hold a label at all, which are few in a typical study; ``places`` are their (z, y)."""
+    from scipy import ndimage
+
+    boxes = {}
+    for label, found in enumerate(ndimage.find_objects(rows, max_label=largest), start=1):
+        if found is None:
+            continue
+        span, width = found
+        own = places[span][(rows[span, width] == label).any(axis=1)]
+        (z0, y0), (z1, y1) = own.min(axis=0), own.max(axis=0)
+        boxes[label] = (slice(int(z0), int(z1) + 1), slice(int(y0), int(y1) + 1), width)
+    return boxes
+
+
+def _boxes_of_sparse_labels(labels: npt.NDArray[np.integer]) -> dict[int, Box]:
+    """Boxes where the largest label is too large for a list with one place for every number."""
+    from scipy import ndimage
+
     values = np.unique(labels)
     values = values[values > 0]
     dense = np.searchsorted(values, labels).astype(np.uint32) + np.isin(labels, values).astype(np.uint32)

@@ -6,7 +6,7 @@ need only the first and the last vertex of every line of voxels, so the mesh its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 BLOCK = 512
-STRIDES = (1, 2, 4, 8)
+LARGEST_STRIDE = 8
 LINE_DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -75,13 +75,13 @@ class ExtremeVertices:
         A vertex on or beyond the middle between two others of the same side is no corner. Pairs a few lines away on
         either side are tried.
         """
-        low = [_may_be_corner(line, depth) for line, depth in zip(self.occupied, self.first, strict=True)]
-        high = [_may_be_corner(line, -depth) for line, depth in zip(self.occupied, self.last, strict=True)]
-        return np.concatenate(list(self._points(low, high)))
+        sides = [
+            _may_be_corners(lines, np.stack([first, -last]))
+            for lines, first, last in zip(self.occupied, self.first, self.last, strict=True)
+        ]
+        return np.concatenate(list(self._points([side[0] for side in sides], [side[1] for side in sides])))
 
-    def _points(
-        self, low: tuple[BoolArray, ...] | list[BoolArray], high: tuple[BoolArray, ...] | list[BoolArray]
-    ) -> Iterator[IntArray]:
+    def _points(self, low: Sequence[BoolArray], high: Sequence[BoolArray]) -> Iterator[IntArray]:
         for axis in range(3):
             for chosen, depth in ((low[axis], self.first[axis]), (high[axis], self.last[axis])):
                 place = np.nonzero(chosen)
@@ -90,24 +90,34 @@ class ExtremeVertices:
                 yield np.stack(columns, axis=1)
 
 
-def _may_be_corner(occupied: BoolArray, depth: IntArray) -> BoolArray:
-    """Lines whose depth is less than the mean depth of every pair of opposite lines that both exist."""
-    corner = occupied.copy()
+def _may_be_corners(occupied: BoolArray, depths: IntArray) -> BoolArray:
+    """Lines whose depth is less than the mean depth of every pair of opposite lines that both exist.
+
+    Parameters
+    ----------
+    occupied
+        Which lines exist, shape (rows, columns).
+    depths
+        Depth of each line seen from either side, shape (2, rows, columns).
+    """
+    rows, columns = occupied.shape
+    corner = np.stack([occupied, occupied])
     far = np.int32(1 << 24)
-    known = np.where(occupied, depth, far).astype(np.int32)
-    for stride in STRIDES:
-        padded = np.pad(known, stride, constant_values=far)
-        for direction in LINE_DIRECTIONS:
-            step = (direction[0] * stride, direction[1] * stride)
-            sum_of_pair = _shifted(padded, step, stride) + _shifted(padded, (-step[0], -step[1]), stride)
-            corner &= 2 * known < sum_of_pair
+    margin = max(1, min(LARGEST_STRIDE, max(rows, columns) // 2))
+    padded = np.full((2, rows + 2 * margin, columns + 2 * margin), far)
+    known = padded[:, margin:-margin, margin:-margin]
+    np.copyto(known, depths, where=occupied, casting="same_kind")
+    twice = 2 * known
+    stride = 1
+    while stride <= margin:
+        for down, right in LINE_DIRECTIONS:
+            top, left = margin + down * stride, margin + right * stride
+            one = padded[:, top : top + rows, left : left + columns]
+            top, left = margin - down * stride, margin - right * stride
+            other = padded[:, top : top + rows, left : left + columns]
+            corner &= twice < one + other
+        stride *= 2
     return corner
-
-
-def _shifted(padded: npt.NDArray[np.int32], step: tuple[int, int], margin: int) -> npt.NDArray[np.int32]:
-    rows, columns = (padded.shape[0] - 2 * margin, padded.shape[1] - 2 * margin)
-    top, left = margin + step[0], margin + step[1]
-    return padded[top : top + rows, left : left + columns]
 
 
 def convex_hull_3d(vertices: ExtremeVertices, spacing: Triple) -> Hull:

@@ -53,9 +53,9 @@ class PlanarSets:
         if not len(self.keys):
             return np.empty(0)
         angles = np.arange(BOUND_DIRECTIONS) * np.pi / BOUND_DIRECTIONS
-        along = (self.points * scale) @ np.stack([np.cos(angles), np.sin(angles)])
-        widths = np.maximum.reduceat(along, self.starts) - np.minimum.reduceat(along, self.starts)
-        bounds: FloatArray = widths.max(axis=1) / np.cos(np.pi / (2 * BOUND_DIRECTIONS)) * (1 + TIE)
+        along = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ (self.points * scale).T
+        widths = np.maximum.reduceat(along, self.starts, axis=1) - np.minimum.reduceat(along, self.starts, axis=1)
+        bounds: FloatArray = widths.max(axis=0) / np.cos(np.pi / (2 * BOUND_DIRECTIONS)) * (1 + TIE)
         return bounds
 
     def promising(self, scale: FloatArray, best: list[float]) -> Iterator[tuple[int, IntArray]]:
