@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from napari_lesion.core.errors import LesionError
 from napari_lesion.gui import actions
 from napari_lesion.gui.adopt import volume_of_layer
+from napari_lesion.gui.autosaving import Autosaving
 from napari_lesion.gui.correcting import CORRECT_ACTIONS, Correcting
 from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
 from napari_lesion.gui.preferences import Preferences
@@ -19,14 +20,16 @@ from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
-from napari_lesion.gui.presenters.study import StudyPresenter
+from napari_lesion.gui.presenters.study import Memory, StudyPresenter
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
+from napari_lesion.gui.reader_offer import ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
+from napari_lesion.gui.widgets.restore import FORGET, RESTORE, RestoreBar
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.worker import QtJobRunner
 from napari_lesion.workflow.study import Study
@@ -39,6 +42,7 @@ class Panels(Protocol):
     """The panels of the dock."""
 
     study: StudyPanel
+    restore: RestoreBar
     detect: DetectPanel
     lesions: LesionsPanel
     correct: CorrectPanel
@@ -66,11 +70,13 @@ class DockController:
         self.quick = QtJobRunner()
         self.bridge = LayerBridge(viewer)
         self.viewing = ViewerPresenter(self.session, self.bridge, preferences)
-        self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, RecentStudies())
+        memory = Memory(RecentStudies(), ReaderOffer())
+        self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, memory)
         self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
         self.lesions = LesionsPresenter(self.session, panels.lesions, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
+        self.autosaving = Autosaving(self.session, self.correcting, panels.restore, self._is_busy)
         self._bound: list[str] = []
         self._open = True
         self._connect_panels()
@@ -92,6 +98,7 @@ class DockController:
         self._open = False
         self.runner.abandon()
         self.quick.abandon()
+        self.autosaving.close()
         self.correcting.close()
         self.bridge.disconnect()
         self.viewer.dims.events.current_step.disconnect(self._caption)
@@ -106,6 +113,7 @@ class DockController:
         p.study.sample_chosen.connect(self.study.open_sample)
         p.study.adopt_clicked.connect(self.adopt)
         p.study.window_chosen.connect(self.study.set_window)
+        p.study.offer_answered.connect(self.study.answer_reader_offer)
         p.study.modality_stated.connect(self.study.state_modality)
         p.detect.detect_clicked.connect(self.detect.detect)
         p.detect.cancel_clicked.connect(self.detect.cancel)
@@ -148,6 +156,8 @@ class DockController:
             actions.COPY: self.lesions.copy,
             actions.OUTLINE: self.toggle_outline,
             actions.EXPORT: self.export.export,
+            RESTORE: self.autosaving.presenter.restore,
+            FORGET: self.autosaving.presenter.discard,
             actions.CARD: self.panels.detect.open_card,
             actions.COLUMNS: self.panels.lesions.choose_columns,
         }
@@ -200,6 +210,9 @@ class DockController:
         self.viewing.set_hidden(True)
         yield
         self.viewing.set_hidden(False)
+
+    def _is_busy(self) -> bool:
+        return self.runner.busy
 
     def _on_busy(self, busy: bool) -> None:
         self.bridge.set_editable(not busy)

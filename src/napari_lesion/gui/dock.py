@@ -16,6 +16,7 @@ from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
+from napari_lesion.gui.widgets.restore import RestoreBar
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.widgets.theme import palette_of, style_sheet
 from napari_lesion.workflow.detect import DetectParameters
@@ -41,6 +42,7 @@ class LesionDock(QWidget):
         preferences = load_preferences()
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
         self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
+        self.restore = RestoreBar()
         self.lesions = LesionsPanel()
         self.correct = CorrectPanel()
         self.export = ExportPanel()
@@ -79,7 +81,8 @@ class LesionDock(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stop everything when the window closes."""
-        if watched is self._window and event.type() == QEvent.Type.Close:
+        if event.type() == QEvent.Type.Close:
+            watched.removeEventFilter(self)
             self.controller.shutdown()
         return False
 
@@ -102,9 +105,11 @@ class LesionDock(QWidget):
         self._layout = QVBoxLayout(inside)
         self._layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
         self._layout.setSpacing(6)
-        for panel in (self.study, self.detect):
-            self._layout.addWidget(panel)
-            self._layout.addWidget(rule())
+        self._layout.addWidget(self.study)
+        self._layout.addWidget(self.restore)
+        self._layout.addWidget(rule())
+        self._layout.addWidget(self.detect)
+        self._layout.addWidget(rule())
         self._layout.addWidget(self.lesions, 1)
         for panel in (self.correct, self.export):
             self._layout.addWidget(rule())

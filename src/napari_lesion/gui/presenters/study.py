@@ -14,6 +14,7 @@ from napari_lesion.core.jobs import JobContext, Progress
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.gui.presenters.jobs import Job, JobListener, JobRunner
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
+from napari_lesion.gui.reader_offer import WORDS, ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.windows import Window, first_window, windows_for
@@ -62,6 +63,14 @@ def summarise(volume: Volume) -> StudySummary:
     return StudySummary(title, ", ".join(words), volume.modality, source.modality_stated, source.notes)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered from one session to the next."""
+
+    recent: RecentStudies
+    offer: ReaderOffer
+
+
 class StudyView(Protocol):
     """The study panel as the presenter knows it."""
 
@@ -86,6 +95,9 @@ class StudyView(Protocol):
     def show_error(self, error: LesionError) -> None:
         """Show why a study was not opened; the one before stays."""
 
+    def show_reader_offer(self, words: str) -> None:
+        """Ask whether this plugin's reader is to be preferred; no words take the question away."""
+
     def choose_series(self, series: Sequence[SeriesInfo]) -> SeriesInfo | None:
         """Let the user choose one of several series; None when the user does not."""
         ...
@@ -104,13 +116,14 @@ class StudyPresenter:
         runner: JobRunner,
         viewer: ViewerPresenter,
         view: StudyView,
-        recent: RecentStudies,
+        memory: Memory,
     ) -> None:
         self._session = session
         self._runner = runner
         self._viewer = viewer
         self._view = view
-        self._recent = recent
+        self._recent = memory.recent
+        self._offer = memory.offer
         self._windows: tuple[Window, ...] = ()
         self._window: Window | None = None
         self.organ = ""
@@ -141,6 +154,11 @@ class StudyPresenter:
         """Make a study of a volume that is in memory already: a layer from elsewhere."""
         if self._may_leave():
             self._start(f"Checking {volume.source.case}", partial(study_of, volume), self._listener(self._install))
+
+    def answer_reader_offer(self, yes: bool) -> None:
+        """Take the answer to the offer, which is made once."""
+        self._offer.answer(yes)
+        self._view.show_reader_offer("")
 
     def state_modality(self, modality: Modality) -> None:
         """Take the user's word for the modality, and check the study again."""
@@ -203,6 +221,8 @@ class StudyPresenter:
         self._recent.add(path)
         self._view.show_recent(self._recent.paths())
         self._install(study)
+        if self._offer.due:
+            self._view.show_reader_offer(WORDS)
 
     def _install(self, study: Study) -> None:
         self._windows = windows_for(study.volume)

@@ -46,6 +46,7 @@ class StudyPanel(QWidget):
     adopt_clicked = Signal()
     window_chosen = Signal(object)
     modality_stated = Signal(object)
+    offer_answered = Signal(bool)
 
     def __init__(self, samples: Sequence[tuple[str, str]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -109,6 +110,11 @@ class StudyPanel(QWidget):
     def show_error(self, error: LesionError) -> None:
         """Show why a study was not opened."""
         say(self._status, error.message, "error")
+
+    def show_reader_offer(self, words: str) -> None:
+        """Ask whether this plugin's reader is to be preferred."""
+        say(self._offer_words, words, "caution")
+        self._offer.setVisible(bool(words))
 
     def choose_series(self, series: Sequence[SeriesInfo]) -> SeriesInfo | None:
         """Let the user choose one of several series."""
@@ -185,6 +191,7 @@ class StudyPanel(QWidget):
         layout.addWidget(self._build_study())
         self._status = line("dim", wrap=True)
         layout.addWidget(self._status)
+        layout.addWidget(self._build_offer())
 
     def _build_empty(self) -> QWidget:
         self._empty = QWidget()
@@ -222,6 +229,18 @@ class StudyPanel(QWidget):
         layout.addLayout(self._windows)
         self._study.setVisible(False)
         return self._study
+
+    def _build_offer(self) -> QWidget:
+        self._offer = QWidget()
+        layout = column(self._offer)
+        self._offer_words = line("caution", wrap=True)
+        layout.addWidget(self._offer_words)
+        yes, no = QPushButton("Open with this plugin"), QPushButton("Leave as it is")
+        yes.clicked.connect(partial(self._on_offer, True))
+        no.clicked.connect(partial(self._on_offer, False))
+        layout.addLayout(row(yes, no))
+        self._offer.setVisible(False)
+        return self._offer
 
     def _build_check(self) -> QHBoxLayout:
         self._light = QLabel()
@@ -275,6 +294,9 @@ class StudyPanel(QWidget):
 
     def _on_window(self, window: Window, *_: object) -> None:
         self.window_chosen.emit(window)
+
+    def _on_offer(self, yes: bool, *_: object) -> None:
+        self.offer_answered.emit(yes)
 
     def _on_modality(self, modality: Modality, *_: object) -> None:
         self.modality_stated.emit(modality)
