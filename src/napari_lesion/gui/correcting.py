@@ -72,6 +72,7 @@ class Correcting(QObject):
         painter, presenter = self.painter, self.presenter
         painter.stroke_going.connect(presenter.on_stroke_going)
         painter.stroke_ended.connect(presenter.on_stroke_ended)
+        painter.pending.connect(self._on_pending)
         painter.painted.connect(presenter.on_painted)
         painter.replaced.connect(presenter.on_replaced)
         painter.undo_asked.connect(presenter.undo)
@@ -81,6 +82,9 @@ class Correcting(QObject):
         panel.triggered.connect(presenter.trigger)
         panel.brush_edited.connect(presenter.set_brush)
         self._bridge.labels_shown.connect(self._on_labels_shown)
+
+    def _on_pending(self) -> None:
+        QTimer.singleShot(0, self.painter.flush)
 
     def _on_labels_shown(self, layer: Any) -> None:
         study, view = self._session.study, self._bridge.view

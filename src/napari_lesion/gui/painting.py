@@ -38,6 +38,8 @@ class LayerPainter:
     """The button was released; `painted` came before unless nothing changed."""
     painted = Signal(object, object)
     """Voxels were painted: native box, and its labels before."""
+    pending = Signal()
+    """napari is about to paint; somebody must call `flush` once it has, if napari draws nothing then."""
     replaced = Signal(object)
     """Somebody put another array into the layer: that array, native."""
     undo_asked = Signal()
@@ -57,6 +59,7 @@ class LayerPainter:
         self._diameter_mm = 4.0
         self._ball = False
         self._setting = False
+        self._pending: tuple[Box, IntArray] | None = None
         self.stroking = False
         viewer.dims.events.order.connect(self._on_order)
 
@@ -69,6 +72,7 @@ class LayerPainter:
         self.detach()
         self._layer, self._view, self._array = layer, view, labels
         layer.events.paint.connect(self._on_paint)
+        layer.events.labels_update.connect(self.flush)
         layer.events.data.connect(self._on_data)
         layer.events.mode.connect(self._on_mode)
         layer.events.brush_size.connect(self._on_brush_size)
@@ -80,12 +84,14 @@ class LayerPainter:
 
     def detach(self) -> None:
         """Stop listening."""
+        self.flush()
         layer, self._layer = self._layer, None
         self._view = self._array = None
         self.stroking = False
         if layer is None:
             return
         layer.events.paint.disconnect(self._on_paint)
+        layer.events.labels_update.disconnect(self.flush)
         layer.events.data.disconnect(self._on_data)
         layer.events.mode.disconnect(self._on_mode)
         layer.events.brush_size.disconnect(self._on_brush_size)
@@ -203,6 +209,7 @@ class LayerPainter:
             self._sweep(np.concatenate([last[np.newaxis], points]), label)
             last = here
             yield
+        self.flush()
         self.stroking = False
         self.stroke_ended.emit()
 
@@ -229,13 +236,28 @@ class LayerPainter:
             self.stroke_going.emit(self._view.box_to_native(box), label)
 
     def _on_paint(self, event: Any) -> None:
-        """One thing was painted: a stroke, a fill, a polygon, or a plugin's `data_setitem`."""
+        """One thing was painted, or is about to be: a stroke, a fill, a polygon, or a plugin's `data_setitem`.
+
+        napari tells of a stroke by mouse when it is over, and of everything else a moment before it writes.
+        """
+        self.flush()
         if self._view is None or self._layer is None:
             return
-        box, before = before_of(event.value, np.asarray(self._layer.data))
+        data = np.asarray(self._layer.data)
+        box, before = before_of(event.value, data)
         native = np.empty([part.stop - part.start for part in self._view.box_to_native(box)], dtype=before.dtype)
         self._view.apply(native)[...] = before
-        self.painted.emit(self._view.box_to_native(box), native)
+        self._pending = (self._view.box_to_native(box), native)
+        if np.array_equal(data[box], before):
+            self.pending.emit()
+        else:
+            self.flush()
+
+    def flush(self, _event: Any = None) -> None:
+        """Hand on what napari announced and has written by now."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self.painted.emit(*pending)
 
     def _on_data(self, _event: Any) -> None:
         """Somebody put another array into the layer: hand it on, and show the study's own again."""
@@ -257,9 +279,11 @@ class LayerPainter:
         self.refresh()
 
     def _on_undo_key(self, _layer: Any) -> None:
+        self.flush()
         self.undo_asked.emit()
 
     def _on_redo_key(self, _layer: Any) -> None:
+        self.flush()
         self.redo_asked.emit()
 
 
