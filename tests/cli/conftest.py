@@ -62,7 +62,7 @@ def nodule_mask(nodule_files: tuple[Path, Path]) -> Path:
 
 
 @pytest.fixture
-def empty_chest(tmp_path: Path) -> Path:
-    """A volume of air with a little noise: nothing to find."""
-    noise = np.random.default_rng(1).normal(-1000, 10, (40, 40, 40)).astype(np.int16)
+def air(tmp_path: Path) -> Path:
+    """A volume of air with a little noise, smaller than the largest size limit: with it nothing can be found."""
+    noise = np.random.default_rng(1).normal(-1000, 10, (20, 20, 20)).astype(np.int16)
     return write_image(tmp_path / "air.nii.gz", noise)

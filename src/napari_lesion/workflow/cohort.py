@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.findings import Level
-from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.jobs import JobCancelled, JobContext
 from napari_lesion.core.volume import Modality
 from napari_lesion.io.series import case_name
 from napari_lesion.workflow.detect import DetectParameters, detect_lesions, install_detection, request_for
@@ -16,6 +17,8 @@ from napari_lesion.workflow.export import ExportParameters, ExportRequest, Expor
 from napari_lesion.workflow.fit import check_fit
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], J
             yield _run_case(request, path, case, ctx)
         except LesionError as error:
             yield CaseResult(case, path, error=error)
+        except JobCancelled:
+            raise
+        except Exception as error:  # a fault of ours in one study of two hundred must not cost the others
+            log.exception("%s", path)
+            yield CaseResult(case, path, error=_fault(error))
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
@@ -91,6 +99,15 @@ def unique_names(names: Iterable[str]) -> list[str]:
         taken.add(candidate.casefold())
         unique.append(candidate)
     return unique
+
+
+def _fault(error: Exception) -> LesionError:
+    reason = str(error).splitlines()[0] if str(error) else ""
+    return LesionError(
+        "The program failed on this study",
+        f"{type(error).__name__}: {reason}",
+        "Report it with the lines above; it is a fault of the program",
+    )
 
 
 def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) -> CaseResult:
