@@ -133,15 +133,15 @@ def _segment_midpoints(components: npt.NDArray[np.int32]) -> tuple[IntArray, Int
     inside, across a corner (a quarter of a pixel off the middle, towards the odd pixel) when one or three are. Two
     pixels inside that touch by a corner are connected: two segments, each cutting off a pixel outside.
     """
-    padded = np.pad(components, ((0, 0), (1, 1), (1, 1)))
-    inside = (padded > 0).view(np.uint8)
+    inside = np.pad((components > 0).view(np.uint8), ((0, 0), (1, 1), (1, 1)))
     rows = inside[:, :, :-1] | (inside[:, :, 1:] << 1)
     codes = rows[:, :-1] | (rows[:, 1:] << 2)
     where = np.flatnonzero((codes != 0) & (codes != 15))
     code = codes.ravel()[where]
     plane, row, column = np.unravel_index(where, codes.shape)
-    # no two components meet in a block, as its pixels are all neighbours
-    owner = padded[plane[:, None], row[:, None] + (0, 0, 1, 1), column[:, None] + (0, 1, 0, 1)].max(axis=1)
+    # no two components meet in a block, as its pixels are all neighbours: any pixel inside tells which one it is
+    one = _FIRST_INSIDE[code]
+    owner = components[plane, row + one // 2 - 1, column + one % 2 - 1]
     middle = np.stack([row * UNIT - UNIT // 2, column * UNIT - UNIT // 2], axis=1)
     first, second = middle + _OFFSETS[code, 0], middle + _OFFSETS[code, 1]
     double = _OFFSETS[code, 0].any(axis=1) & (_OFFSETS[code, 0] != _OFFSETS[code, 1]).any(axis=1)
@@ -166,6 +166,8 @@ def _block_offsets() -> IntArray:
 
 
 _OFFSETS = _block_offsets()
+_FIRST_INSIDE = np.array([0] + [(code & -code).bit_length() - 1 for code in range(1, 16)])
+"""Lowest corner (2 row + column) of a block that is inside, by code."""
 
 
 def _edge_midpoints(components: npt.NDArray[np.int32], chosen: BoolArray) -> tuple[IntArray, IntArray]:

@@ -87,9 +87,9 @@ ENCLOSING_SIZE: tuple[FeatureSpec, ...] = (
             f"obb_{order + 1}_mm",
             f"Oriented box {order + 1}",
             function=partial(_oriented_extent, order),
-            definition=f"Extent of the mesh along PCA axis {order + 1}. Not the smallest box, for which IBSI has no "
-            "consensus.",
-            invariance=("T", "S1"),
+            definition=f"Extent of the mesh along PCA axis {order + 1}; arbitrary where two axes are equally long. "
+            "Not the smallest box, for which IBSI has no consensus.",
+            invariance=("T",),
             needs=("hull", "eigenvectors"),
         )
         for order in range(3)

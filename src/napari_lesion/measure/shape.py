@@ -108,7 +108,8 @@ SHAPE: tuple[FeatureSpec, ...] = (
         "Surface area",
         function=lambda c: c.crofton_area,
         definition="Cauchy-Crofton estimate along 13 directions with physical weights; within 1 % on spheres from "
-        "10 mm at 0.7x0.7x1.0 mm. The one to use for any absolute statement.",
+        "10 mm at 0.7x0.7x1.0 mm; flat faces along the grid come out too small (6 % on a cylinder). "
+        "The one to use for any absolute statement about a rounded lesion.",
         reference="Lehmann and Legland 2012, The Insight Journal (ITK Perimeter)",
     ),
     FeatureSpec(

@@ -37,7 +37,9 @@ def weighted_centroid(crop: ImageArray, mask: BoolArray, offset: float | None) -
         weight = crop[part].astype(np.float64)
         if offset is not None:
             np.maximum(weight + offset, 0.0, out=weight)
-        weight[~(mask[part] & np.isfinite(crop[part].astype(np.float64, copy=False)))] = 0.0
+        weight[~mask[part]] = 0.0
+        if np.issubdtype(crop.dtype, np.floating):
+            weight[~np.isfinite(crop[part])] = 0.0
         plane = weight.sum(axis=0)
         profiles[0][part] = weight.sum(axis=(1, 2))
         profiles[1] += plane.sum(axis=1)

@@ -63,7 +63,9 @@ def axis_error(length: float, c: LesionContext) -> float:
     """95 % half width of an axis, mm: the pixel, and the chord that falls between two slices."""
     pixel = math.sqrt(c.axial_spacing[1] * c.axial_spacing[2])
     thickness = c.axial_spacing[0]
-    between = length - math.sqrt(max(0.0, length**2 - thickness**2))
+    # where the axis is as long as a slice is thick, round-off under the root would show in the eighth digit
+    left = 1.0 - (thickness / length) ** 2
+    between = length * (1.0 - math.sqrt(left)) if left > 1e-9 else length
     return math.hypot(0.8 * pixel, 1.5 * between)
 
 
