@@ -63,6 +63,15 @@ def test_columns_follow_the_modality() -> None:
     assert "density_mean_suv" in measure_all(suv, study_of(mask)[1]).names
 
 
+def test_a_ct_without_rescaling_is_not_in_hu() -> None:
+    volume, labels = study_of(ball(6.0, (1.0, 1.0, 1.0)))
+    source = Source(modality_stated=True, headers={"rescale_stated": False})
+    stored = Volume(volume.array - volume.array.min(), volume.grid, Modality.CT, source)
+    assert "density_mean_au" in measure_lesions(stored, labels).names
+    below_zero = Volume(volume.array, volume.grid, Modality.CT, source)
+    assert "density_mean_hu" in measure_lesions(below_zero, labels).names
+
+
 def test_selection() -> None:
     assert {spec.family.value for spec in select("size")} == {"size", "identity", "uncertainty"}
     assert [spec.name for spec in select("volume_mm3")] == [

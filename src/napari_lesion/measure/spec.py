@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_lesion.core.table import Column, Value
 from napari_lesion.core.volume import Modality, Volume
+from napari_lesion.measure.extremes import stored_extremes
 
 if TYPE_CHECKING:
     from napari_lesion.measure.context import LesionContext
@@ -47,10 +48,12 @@ def scale_of(volume: Volume) -> Scale:
     """Scale of a volume: HU on CT, SUV on PET whose reader made SUVs, arbitrary units otherwise.
 
     A PET volume in Bq/ml is in arbitrary units here: a column that ends in ``_suv`` always holds a SUV. The reader
-    says so with ``volume.source.headers["units"] == "SUVbw"``.
+    says so with ``headers["units"] == "SUVbw"`` of the volume's source. A CT whose header states no rescaling
+    (``headers["rescale_stated"]`` is false) and that has no value below 0 is not in HU either.
     """
     if volume.modality is Modality.CT:
-        return Scale.HU
+        unscaled = volume.source.headers.get("rescale_stated", True) is False
+        return Scale.AU if unscaled and stored_extremes(volume)[0] >= 0 else Scale.HU
     if volume.modality is Modality.PT and volume.source.headers.get("units") == "SUVbw":
         return Scale.SUV
     return Scale.AU
