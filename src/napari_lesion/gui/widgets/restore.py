@@ -54,4 +54,4 @@ class RestoreBar(QWidget):
         answer = QMessageBox.question(
             self, "Restore kept work", f"Restoring replaces the {words} in the table now. Restore?"
         )
-        return answer == QMessageBox.StandardButton.Yes
+        return bool(answer == QMessageBox.StandardButton.Yes)
