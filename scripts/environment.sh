@@ -8,6 +8,11 @@ venv=$2
 torch=$3
 index=${4:-}
 
+if ! command -v "$python" >/dev/null; then
+    echo "$python is not installed. Install it, or name another Python from 3.11 on: make PYTHON=python3.12 ..." >&2
+    exit 1
+fi
+
 if [ ! -x "$venv/bin/pip" ]; then
     # Debian ships Python without ensurepip unless python3-venv is installed: let its pip put pip into the environment.
     "$python" -m venv "$venv" 2>/dev/null || {

@@ -1,4 +1,4 @@
-"""``napari-lesion info``, ``models`` and ``doctor``."""
+"""``napari-lesion info`` and ``models``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from cli_inputs import Run, write_image
-
-import napari_lesion
 
 
 def test_info_of_a_file(run: Run, nodule: Path) -> None:
@@ -71,16 +69,3 @@ def test_models_lists_the_user_s_own(run: Run, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "mine").symlink_to(shipped["path"])
     monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path))
     assert [m["name"] for m in json.loads(run("models", "--json").stdout)] == ["lung_nodule_ct", "mine"]
-
-
-def test_doctor_reports_versions_and_models(run: Run) -> None:
-    result = run("doctor")
-    assert result.exit_code == 0, result.stdout
-    for words in (
-        f"napari-lesion             {napari_lesion.__version__}",
-        "torch",
-        "Processors",
-        "Display",
-        "lung_nodule_ct",
-    ):
-        assert words in result.stdout

@@ -1,0 +1,81 @@
+"""``napari-lesion doctor``: what it says of machines that lack something."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_inputs import Run
+
+import napari_lesion
+from napari_lesion.models.catalogue import Catalogue
+from napari_lesion.workflow import display, doctor
+
+
+@pytest.fixture(autouse=True)
+def _quick_qt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "start_qt", lambda: display.QtStart(True, "PySide6"))
+
+
+def line_of(result: Any, name: str) -> str:
+    (line,) = (line for line in result.stdout.splitlines() if line[7:].startswith(name))
+    return str(line)
+
+
+def test_versions_device_and_models(run: Run) -> None:
+    result = run("doctor")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.split()[:3] == ["ok", "napari-lesion", napari_lesion.__version__]
+    assert line_of(result, "Model ").startswith("ok")
+    for words in ("torch", "openvino", "Processors", "Display", "Detection runs on"):
+        assert words in result.stdout
+
+
+def test_a_missing_library_is_a_fault(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "REQUIRED", ("torch", "no_such_library"))
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert line_of(result, "no_such_library").split() == ["fault", "no_such_library", "missing"]
+
+
+def test_no_model_is_a_fault(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "scan_bundles", lambda: Catalogue(()))
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert line_of(result, "Models").startswith("fault")
+
+
+def test_a_damaged_model_of_the_user_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "configs").mkdir(parents=True)
+    (tmp_path / "mine" / "configs" / "metadata.json").write_text("{")
+    monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path))
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert f"{tmp_path / 'mine'}: " in result.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_a_fault(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert line_of(result, "Cache").endswith("cannot be written: Permission denied")
+
+
+def test_qt_that_does_not_start_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def abort(*_arguments: object, **_options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], -6, "", "\nqt.qpa.plugin: Could not load the Qt platform plugin\n")
+
+    monkeypatch.setattr(display.subprocess, "run", abort)
+    started = display.start_qt()
+    assert not started.works
+    assert "Could not load the Qt platform plugin" in started.words
+
+
+def test_qt_starts_here() -> None:
+    started = display.start_qt()
+    assert started.works, started.words
