@@ -43,6 +43,16 @@ def test_figures_name_fold_and_patients(tiny_data: Path, tiny_config: TrainingCo
     assert all(load_folds().fold_of[patient] == 0 for patient in figures["patients"])
 
 
+def test_the_card_states_figures_and_cases(tiny_bundle: Path, tiny_data: Path) -> None:
+    card = (tiny_bundle / "docs" / "README.md").read_text(encoding="utf-8")
+    assert all(case.name in card for case in list_cases(tiny_data))
+    figures = json.loads((tiny_bundle / "docs" / "figures.json").read_text(encoding="utf-8"))
+    for row in figures["thresholds"]:
+        assert f"{row['dice']:.3f}" in card
+    assert "nan" not in card.lower().split()
+    assert "A whole scan" not in card
+
+
 def test_weights_survive_half_precision(tiny_bundle: Path, tiny_config: TrainingConfig) -> None:
     weights = load_weights(tiny_bundle / "models" / "model.pt")
     assert {value.dtype for value in weights.values()} == {torch.float16}

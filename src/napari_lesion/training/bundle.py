@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_lesion.training.card import FIGURES, write_card
 from napari_lesion.training.cases import Case, list_cases
 from napari_lesion.training.checkpoints import load_weights, save_atomically
 from napari_lesion.training.config import Intensity, TrainingConfig, load_config
@@ -240,7 +241,7 @@ def write_bundle(
     weights: dict[str, torch.Tensor],
     figures: dict[str, Any],
 ) -> None:
-    """Write configs and weights; card and licence stand beside them and are written by people."""
+    """Write configs, weights, figures and card; the licence stands beside them."""
     for name in ("configs", "models", "docs"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, content in (
@@ -249,7 +250,10 @@ def write_bundle(
     ):
         text = json.dumps(content, indent=2) + "\n"
         (folder / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
+    text = json.dumps(figures, indent=1) + "\n"
+    (folder / "docs" / FIGURES).write_text(text, encoding="utf-8")
     save_atomically(half_precision(weights), folder / "models" / "model.pt")
+    write_card(folder, config, cases)
 
 
 def main(
@@ -271,7 +275,6 @@ def main(
     folds = load_folds()
     trained = [case for case in list_cases(data) if not folds.held_out(case.patient_id, config.fold)]
     write_bundle(out, config, trained, state, figures)
-    (out / "docs" / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
