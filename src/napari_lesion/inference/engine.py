@@ -113,7 +113,7 @@ def predict(
         organ = organ or find_organ(volume, bundle.organ, bundle.modality, ctx)
     with clock.stage("resample"):
         plan = plan_search(volume.grid, organ, bundle, settings.overlap)
-        image, notes = _network_image(volume, plan.frame, bundle.intensity, ctx)
+        image, notes = network_image(volume, plan.frame, bundle.intensity, ctx)
     with clock.stage("model"):
         ctx.step("Loading the model")
         backend, more = open_backend(bundle, settings, ctx)
@@ -175,7 +175,7 @@ def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
     return parts[0], parts[1], parts[2]
 
 
-def _network_image(
+def network_image(
     volume: Volume, frame: ModelFrame, intensity: Intensity, ctx: JobContext
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Resampled and scaled image on the model grid, and notes."""

@@ -11,16 +11,19 @@ import numpy as np
 
 from napari_lesion.core.grid import Grid
 from napari_lesion.inference.backends.choose import batch_for, chosen, open_backend
+from napari_lesion.inference.backends.openvino_backend import is_converted
 from napari_lesion.inference.engine import plan_search
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.inference.timings import recall, remember
 from napari_lesion.models.bundle import BundleInfo
 
-PROCESS_MIB: Final = 450.0
-"""Measured: interpreter, libraries and a compiled residual UNet, without any image (docs/inference.md)."""
-WINDOW_BYTES_PER_VOXEL: Final = 260.0
-"""Measured: activations of the residual UNet a window voxel (docs/inference.md)."""
+PROCESS_MIB: Final = {"openvino": 200.0, "torch": 450.0, "conversion": 650.0}
+"""Interpreter, libraries and network without image and windows; a conversion needs torch beside OpenVINO."""
+WINDOW_BYTES: Final = {"openvino": 50.0, "torch": 170.0}
+"""Activations of the residual UNet for each voxel of a window (both measured: docs/inference.md)."""
+MODEL_BYTES: Final = 18.0
+"""For each voxel of the model grid: image, sum and weight in float32, labels, two masks."""
 
 
 class Basis(StrEnum):
@@ -107,7 +110,7 @@ def estimate(
     return Estimate(
         windows=len(plan.starts),
         seconds=None if pace is None else pace * len(plan.starts),
-        memory_mib=_memory_mib(grid, int(np.prod(plan.frame.shape)), bundle, batch_for(settings, device)),
+        memory_mib=_memory_mib(grid, int(np.prod(plan.frame.shape)), bundle, batch_for(settings, device), backend),
         basis=Basis.UNKNOWN if pace is None else basis,
         exact=organ is not None,
         device=device,
@@ -131,9 +134,10 @@ def probe_window(bundle: BundleInfo, settings: EngineSettings) -> float:
     return seconds
 
 
-def _memory_mib(grid: Grid, model_voxels: int, bundle: BundleInfo, batch: int) -> float:
-    """Image as int16, and on the model grid image, sum, weight (float32) and two masks, and one batch of windows."""
-    native = float(np.prod(grid.shape)) * 2
-    model = model_voxels * (3 * 4 + 2)
-    windows = float(np.prod(bundle.roi_size)) * batch * WINDOW_BYTES_PER_VOXEL
-    return PROCESS_MIB + (native + model + windows) / 2**20
+def _memory_mib(grid: Grid, model_voxels: int, bundle: BundleInfo, batch: int, backend: str) -> float:
+    """Main memory: process, image as int16, model grid, one batch of windows."""
+    windows = float(np.prod(bundle.roi_size)) * batch * WINDOW_BYTES[backend]
+    process = PROCESS_MIB[backend]
+    if backend == "openvino" and not is_converted(bundle, batch):
+        process = PROCESS_MIB["conversion"]
+    return process + (2.0 * float(np.prod(grid.shape)) + MODEL_BYTES * model_voxels + windows) / 2**20

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ class OpenVinoBackend:
     def __init__(self, bundle: BundleInfo, batch: int = 1, threads: int = 0, ctx: JobContext | None = None) -> None:
         openvino = import_openvino()
         core = openvino.Core()
-        shape = [batch, bundle.channels, *bundle.roi_size]
+        shape = _input_shape(bundle, batch)
         with memory_guard(self.device):
             model = _converted(bundle, shape, core, openvino, ctx or JobContext())
             compiled = core.compile_model(
@@ -91,6 +91,22 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_converted(bundle: BundleInfo, batch: int = 1) -> bool:
+    """Whether the converted network is in the cache, so that torch is not needed."""
+    try:
+        return (_folder(bundle, _input_shape(bundle, batch)) / DIGESTS).is_file()
+    except PackageNotFoundError:
+        return False
+
+
+def _input_shape(bundle: BundleInfo, batch: int) -> list[int]:
+    return [batch, bundle.channels, *bundle.roi_size]
+
+
+def _folder(bundle: BundleInfo, shape: list[int]) -> Path:
+    return cache_folder() / "openvino" / cache_key(bundle, shape)
+
+
 def cache_key(bundle: BundleInfo, shape: list[int]) -> str:
     """Name of the converted network: weights, definition, shape and the versions that made it."""
     parts = {
@@ -106,7 +122,7 @@ def cache_key(bundle: BundleInfo, shape: list[int]) -> str:
 
 def _converted(bundle: BundleInfo, shape: list[int], core: Any, openvino: Any, ctx: JobContext) -> Any:
     """The network as OpenVINO's model, from the cache when it is there and whole."""
-    folder = cache_folder() / "openvino" / cache_key(bundle, shape)
+    folder = _folder(bundle, shape)
     if _is_whole(folder):
         return core.read_model(folder / FILES[0])
     ctx.step("Preparing the model (first time only)")
