@@ -42,7 +42,7 @@ def detect(
     Each INPUT gets a folder DIR/CASE with lesions.csv, the mask and run.json, also when nothing is found. An input
     that cannot be used does not stop the others; the exit code is 2 then.
     """
-    from napari_lesion.cli.progress import jobs_on_console
+    from napari_lesion.cli.progress import job_bars
     from napari_lesion.core.volume import Modality
     from napari_lesion.workflow.cohort import CohortRequest, detect_cases
     from napari_lesion.workflow.models import find_model
@@ -50,12 +50,13 @@ def detect(
     stated = Modality(modality) if modality else None
     request = CohortRequest(inputs, out, find_model(model), parameters, export, stated)
     failed = 0
-    with jobs_on_console() as context_of:
+    with job_bars() as bars:
 
         def context_of_case(case: str, position: int, count: int) -> JobContext:
-            return context_of(f"{case} ({position + 1} of {count})" if count > 1 else case)
+            return bars.context(f"{case} ({position + 1} of {count})" if count > 1 else case)
 
         for result in detect_cases(request, context_of_case):
+            bars.pause()
             _tell(result)
             failed += result.error is not None
     if failed:

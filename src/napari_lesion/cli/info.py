@@ -25,11 +25,11 @@ def info(
     Tells size, spacing, direction and modality, and what the input check says. The exit code is 2 for a study that
     cannot be used.
     """
-    from napari_lesion.cli.progress import jobs_on_console
+    from napari_lesion.cli.progress import job_bars
     from napari_lesion.workflow.inspect import inspect_file
 
-    with jobs_on_console() as context_of:
-        inspection = inspect_file(file, context_of(file.name))
+    with job_bars() as bars:
+        inspection = inspect_file(file, bars.context(file.name))
     if as_json:
         say_json(inspection.as_dict())
     else:

@@ -34,13 +34,13 @@ def measure(
 
     The mask must lie on the grid of the image. The table has one row a lesion.
     """
-    from napari_lesion.cli.progress import jobs_on_console
+    from napari_lesion.cli.progress import job_bars
     from napari_lesion.core.volume import Modality
     from napari_lesion.workflow.measure_files import MeasureFilesRequest, measure_files
 
     names = tuple(name.strip() for name in features.split(",") if name.strip())
     stated = Modality(modality) if modality else None
     request = MeasureFilesRequest(image, mask, out, components, names, stated)
-    with jobs_on_console() as context_of:
-        table = measure_files(request, context_of(mask.name))
+    with job_bars() as bars:
+        table = measure_files(request, bars.context(mask.name))
     say(f"{lesions(len(table.rows))} in {out}")
