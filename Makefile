@@ -8,7 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV ?= .venv
 TORCH ?= 2.13.0
-DATA ?= $(NAPARI_LESION_DATA)
+DATA ?= $(if $(NAPARI_LESION_DATA),$(NAPARI_LESION_DATA)/data)
+INPUT ?= resources/sample/lidc_0314_part.nii.gz
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -67,12 +68,16 @@ unit: system-libraries $(READY) ## pytest: unit, property, viewer and real-data 
 	$(ON_DISPLAY) $(BIN)/python -m pytest
 
 .PHONY: benchmarks
-benchmarks: system-libraries $(READY) ## Run every benchmark; each prints its figures
-	for script in benchmarks/*.py; do echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script"; done
+benchmarks: system-libraries $(READY) ## Run every benchmark; each prints its figures: make benchmarks INPUT=/a/study
+	for script in benchmarks/*.py; do \
+	    echo "== $$script"; \
+	    input=""; if grep -q '"--input"' "$$script"; then input=1; fi; \
+	    $(ON_DISPLAY) $(BIN)/python "$$script" $${input:+--input "$(INPUT)"}; \
+	done
 
 .PHONY: train-nodules
-train-nodules: $(READY) ## Train the lung nodule model: make train-nodules DATA=/folder (docs/data.md)
-	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-nodules DATA=/folder (docs/data.md)" >&2; exit 2; }
+train-nodules: $(READY) ## Train the lung nodule model: make train-nodules DATA=/folder (docs/training.md)
+	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-nodules DATA=/folder (docs/training.md)" >&2; exit 2; }
 	$(BIN)/python -m napari_lesion.training lung_nodule_ct --data "$(DATA)" --out runs/lung_nodule_ct
 
 .PHONY: clean
