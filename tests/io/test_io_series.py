@@ -57,6 +57,14 @@ def test_files_without_the_dicm_mark_are_found(tmp_path: Path) -> None:
     assert list_series(tmp_path)[0].n_slices == 10
 
 
+def test_values_that_break_the_standard_in_spelling_raise_no_warning(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, Series(changes={"SeriesDescription": "x" * 60}))
+    for path in paths:
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"20200304", b"2020.3.4").replace(b"CT", b"ct"))
+    assert list_series(tmp_path)[0].n_slices == 10
+
+
 def test_objects_without_images_are_passed_over(tmp_path: Path) -> None:
     write_series(tmp_path, Series())
     other_object(tmp_path / "report.dcm", BasicTextSRStorage, "SR")

@@ -10,7 +10,7 @@ import numpy as np
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import Grid
 from napari_lesion.io.facts import series_facts
-from napari_lesion.io.headers import read_dataset
+from napari_lesion.io.headers import lenient, read_dataset
 from napari_lesion.io.loaded import Loaded, SkewedGrid, kept_type
 from napari_lesion.io.series import SeriesInfo
 from napari_lesion.io.skew import skewed_grid
@@ -32,8 +32,9 @@ def read_frames(info: SeriesInfo) -> Loaded:
     import SimpleITK
 
     path = info.files[0]
-    dataset = read_dataset(path, None)
-    positions, orientation, measures = _geometry(dataset, path.name)
+    with lenient():
+        dataset = read_dataset(path, None)
+        positions, orientation, measures = _geometry(dataset, path.name)
     steps = np.diff(positions, axis=0)
     step = (positions[-1] - positions[0]) / len(steps)
     distance = float(np.linalg.norm(step))

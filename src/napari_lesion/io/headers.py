@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,24 +183,30 @@ def read_headers(files: Iterable[Path], ctx: JobContext) -> Iterator[SliceHeader
 
 def read_header(path: Path) -> SliceHeader | None:
     """Header of one file; None when it is no DICOM file, a directory, or an object without an image."""
-    dataset = read_dataset(path, TAGS)
-    if dataset is None or not (_text(dataset, "SOPClassUID") and _whole(dataset, "Rows")):
-        return None
-    return _header(path, dataset)
+    with lenient():
+        dataset = read_dataset(path, TAGS)
+        if dataset is None or not (_text(dataset, "SOPClassUID") and _whole(dataset, "Rows")):
+            return None
+        return _header(path, dataset)
+
+
+def lenient() -> AbstractContextManager[None]:
+    """No warning for values that break the standard in spelling only: they would come by the hundred."""
+    from pydicom import config
+
+    context: AbstractContextManager[None] = config.disable_value_validation()
+    return context
 
 
 def read_dataset(path: Path, tags: list[str] | None) -> Any:
     """Data set (pydicom) of a file without its pixels, restricted to ``tags``; None when it is no DICOM file."""
     import pydicom
-    from pydicom import config
 
     force = not is_dicom(path)
     if force and path.suffix.lower() not in BARE_SUFFIXES:
         return None
     try:
-        # Values that break the standard in spelling only shall not stop anyone, nor raise a warning a file.
-        with config.disable_value_validation():
-            return pydicom.dcmread(path, stop_before_pixels=True, force=force, specific_tags=tags)
+        return pydicom.dcmread(path, stop_before_pixels=True, force=force, specific_tags=tags)
     except Exception as error:
         # pydicom raises nearly anything on what is not DICOM
         if isinstance(error, (MemoryError, PermissionError)):

@@ -12,10 +12,10 @@ from napari_lesion.core.grid import ORTHONORMAL_TOLERANCE, FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.io.loaded import Convert, Loaded, SkewedGrid, kept_type
 from napari_lesion.io.nifti import MENDABLE_SHEAR, mended, shear_of
+from napari_lesion.io.textheader import damaged, read_header
 
 NRRD_GEOMETRY = ("space", "space directions", "space origin")
 PLACING_KEYS = ("TransformMatrix", "Rotation", "Orientation", "space directions")
-HEADER_BYTES = 1 << 16
 
 
 def read_itk(path: Path, ctx: JobContext, convert: Convert = kept_type) -> Loaded:
@@ -40,6 +40,7 @@ def read_itk(path: Path, ctx: JobContext, convert: Convert = kept_type) -> Loade
     import SimpleITK
 
     ctx.step("Reading")
+    keys = read_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     SimpleITK.ProcessObject.GlobalWarningDisplayOff()
@@ -64,7 +65,6 @@ def read_itk(path: Path, ctx: JobContext, convert: Convert = kept_type) -> Loade
         raise _refused(path, error) from error
     pixels = convert(SimpleITK.GetArrayViewFromImage(image).reshape(size[2::-1]))
     array = pixels if pixels.base is None else pixels.copy()  # a view dies with the image
-    keys = _header_lines(path)
     grid, notes = _placed(image, (size[0], size[1], size[2]))
     facts: dict[str, Any] = {"orientation_stated": any(key in keys for key in PLACING_KEYS)}
     if path.name.lower().endswith((".nrrd", ".nhdr")):
@@ -95,23 +95,6 @@ def _placed(image: Any, size: tuple[int, int, int]) -> tuple[Grid | SkewedGrid, 
     return Grid(size, spacing, origin, tuple(float(c) for c in direction.ravel())), ()
 
 
-def _header_lines(path: Path) -> dict[str, str]:
-    """Keys and values of a NRRD or MetaImage header, as text."""
-    with path.open("rb") as file:
-        text = file.read(HEADER_BYTES).decode("latin-1")
-    meta = not text.startswith("NRRD")
-    mark = "=" if meta else ":"
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        key, present, value = line.partition(mark)
-        if not present and not line.strip():
-            break
-        found[key.strip()] = value.strip()
-        if meta and key.strip() == "ElementDataFile":
-            break
-    return found
-
-
 def _refused(path: Path, error: RuntimeError) -> InputError:
     """Tell a spacing of zero from a damaged file."""
     text = str(error)
@@ -121,8 +104,4 @@ def _refused(path: Path, error: RuntimeError) -> InputError:
             f"the header of {path.name} states a spacing of zero, or none that is a number",
             "Correct the header of the file, or export the study again",
         )
-    return InputError(
-        f"{path.name} is damaged or incomplete",
-        "it is no image of its kind, or its data are missing",
-        "Copy or export the file again",
-    )
+    return damaged(path, "it is no image of its kind, or its data are missing")

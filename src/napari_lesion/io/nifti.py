@@ -18,7 +18,7 @@ import numpy.typing as npt
 from napari_lesion.core.errors import GeometryError, InputError
 from napari_lesion.core.grid import FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.io.loaded import Convert, Loaded, SkewedGrid, kept_type
+from napari_lesion.io.loaded import SHORT, Convert, Loaded, SkewedGrid, kept_type
 
 MENDABLE_SHEAR = 5e-3
 """Departure of ``DᵀD`` from the identity that rounding in a header can explain."""
@@ -97,7 +97,7 @@ def _shape(path: Path, header: Any) -> tuple[int, int, int]:
     if not sizes or min(sizes) < 1:
         raise _damaged(path, f"its header states the dimensions {dims}")
     extra = math.prod(sizes[3:])
-    if header.get_data_dtype().fields is not None:
+    if _dtype(path, header).fields is not None:
         raise InputError(f"{path.name} is a colour image", "a lesion is measured in one channel", "Open the original")
     if len(sizes) < 3 or extra > 1:
         raise InputError(
@@ -108,9 +108,18 @@ def _shape(path: Path, header: Any) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
+def _dtype(path: Path, header: Any) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = np.dtype(header.get_data_dtype())
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, f"its header states the unknown voxel type {int(header['datatype'])}") from error
+    return dtype
+
+
 def _voxels(path: Path, header: Any, content: bytearray, size: tuple[int, int, int]) -> npt.NDArray[Any]:
     """Voxels (z, y, x) after rescaling."""
-    dtype, start = header.get_data_dtype(), int(header["vox_offset"]) or header.single_vox_offset
+    dtype, offset = _dtype(path, header), float(header["vox_offset"])
+    start = int(offset) if 0 < offset < len(content) else header.single_vox_offset
     if dtype.kind not in "iufb":
         raise InputError(
             f"{path.name} cannot be measured", f"its voxels are of the type {dtype}", "Open the original image"
@@ -127,13 +136,14 @@ def _voxels(path: Path, header: Any, content: bytearray, size: tuple[int, int, i
 
 
 def _rescaled(raw: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDArray[Any]:
-    """``raw * slope + intercept`` slice by slice; whole numbers stay whole when slope and intercept are."""
+    """``raw * slope + intercept`` slice by slice: int16 when all results are whole and fit, else float32."""
+    ends = [float(end) * slope + intercept for end in (raw.min(), raw.max())]
     whole = raw.dtype.kind in "iub" and slope.is_integer() and intercept.is_integer()
-    if whole and np.iinfo(raw.dtype if raw.dtype.kind != "b" else np.uint8).bits <= 16:
-        return raw.astype(np.int64) * int(slope) + int(intercept)
-    out = np.empty(raw.shape, dtype=np.float32)
-    for k, part in enumerate(raw):
-        out[k] = part * np.float64(slope) + intercept
+    fits = whole and min(ends) >= SHORT.min and max(ends) <= SHORT.max
+    out = np.empty(raw.shape, dtype=np.int16 if fits else np.float32)
+    with np.errstate(over="ignore"):  # beyond single precision is infinite, and the input check counts it
+        for k, part in enumerate(raw):
+            out[k] = part * np.float64(slope) + intercept
     return out
 
 

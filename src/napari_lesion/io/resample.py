@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.core.errors import GeometryError
 from napari_lesion.core.grid import FloatArray, Grid
 from napari_lesion.io.loaded import SkewedGrid
+
+LARGEST_GROWTH = 16
+"""Number of voxels of the new grid for one of the old; a shear of 45 degrees in two planes gives 4."""
 
 
 def straighten(array: npt.NDArray[Any], skewed: SkewedGrid) -> tuple[npt.NDArray[Any], Grid]:
@@ -66,6 +70,12 @@ def _enclosing(skewed: SkewedGrid) -> Grid:
     corners = np.array(list(product(*[(0, n) for n in last])), dtype=np.float64)
     places = (corners @ columns.T) @ directions
     low, high = places.min(axis=0), places.max(axis=0)
+    if spacing.min() <= 0 or np.prod((high - low) / spacing + 1) > LARGEST_GROWTH * np.prod(skewed.size):
+        raise GeometryError(
+            "The voxels cannot be resampled to a rectangular grid",
+            f"{skewed.reason}, too far for a volume",
+            "Correct the header of the file, or export the study again",
+        )
     size = np.ceil((high - low) / spacing - 1e-6).astype(int) + 1
     origin = skewed.affine_lps[:3, 3] + directions @ low
     return Grid(

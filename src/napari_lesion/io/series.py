@@ -17,9 +17,10 @@ from napari_lesion.io.headers import (
     SliceHeader,
     candidate_files,
     is_dicom,
-    read_header,
     read_headers,
 )
+from napari_lesion.io.headers import read_header as read_dicom_header
+from napari_lesion.io.textheader import read_header
 
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 SAME_PLACE_MM = 1e-3
@@ -146,7 +147,7 @@ def _list_series(path: Path, ctx: JobContext) -> list[SeriesInfo]:
 
 
 def _list_dicom_file(path: Path, ctx: JobContext) -> list[SeriesInfo]:
-    own = read_header(path)
+    own = read_dicom_header(path)
     if own is None:
         raise InputError(
             f"{path.name} cannot be read",
@@ -184,8 +185,10 @@ def _image_entry(path: Path) -> SeriesInfo:
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
+        if not path.name.lower().endswith((".nii", ".nii.gz")):
+            read_header(path)
         reader.ReadImageInformation()
-    except RuntimeError:
+    except (RuntimeError, InputError):
         return SeriesInfo(path, (path,), description=case_name(path))
     size, spacing = (*reader.GetSize(), 1, 1)[:3], (*reader.GetSpacing(), math.nan, math.nan)[:3]
     return SeriesInfo(
