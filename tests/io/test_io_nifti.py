@@ -230,6 +230,13 @@ def _flip_byte(path: Path) -> Path:
     return path
 
 
+def _swap(path: Path, old: bytes, new: bytes) -> Path:
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    return path
+
+
 def _text(path: Path) -> Path:
     path.write_text("this is no image\n" * 100)
     return path
@@ -269,6 +276,11 @@ BROKEN: list[tuple[str, Callable[[Path], Path], str]] = [
     ("a.mha", lambda p: _cut(_itk(p), 0.5), "damaged or incomplete"),
     ("a.mha", _text, "damaged or incomplete"),
     ("a.mhd", _mhd_alone, "damaged or incomplete"),
+    ("a.mha", lambda p: _swap(_itk(p), b"NDims = 3", b"NDims =-3"), "no size"),  # SimpleITK 2.5 crashes on it
+    ("a.mha", lambda p: _swap(_itk(p), b"DimSize = 10 9 8", b"DimSize = 10 9 8000000"), "cannot hold"),
+    ("a.nrrd", lambda p: _swap(_itk(p), b"sizes: 10 9 8", b"sizes: 10 9"), "no size"),
+    ("a.nrrd", lambda p: _swap(_itk(p), b"dimension: 3", b"dimension: x"), "no size"),
+    ("a.nii", lambda p: patch(save(p), 70, "<h", 777), "voxel type 777"),
     ("a.mha", lambda p: SimpleITK.WriteImage(SimpleITK.Image(4, 5, SimpleITK.sitkInt16), str(p)) or p, "size is 4x5"),
     ("none.nii", lambda p: p, "does not exist"),
 ]
@@ -283,6 +295,24 @@ def test_broken_files_are_refused_in_plain_words(
     assert caught.value.what
     assert caught.value.todo
     assert "\n" not in caught.value.message
+
+
+def test_an_offset_that_makes_no_sense_is_that_of_the_standard(tmp_path: Path) -> None:
+    for offset in (float("nan"), -4.0, 1e30, 0.0):
+        path = patch(save(tmp_path / "a.nii"), 108, "<f", offset)
+        np.testing.assert_array_equal(read_volume(path).array, array().T)
+
+
+def test_a_slope_beyond_single_precision_gives_values_that_are_counted(tmp_path: Path) -> None:
+    volume = read_volume(patch(save(tmp_path / "a.nii"), 112, "<2f", 1e38, 0))
+    assert "nonfinite" in check_input(volume).codes
+
+
+def test_a_shear_that_no_scanner_makes_is_not_resampled(tmp_path: Path) -> None:
+    affine = np.array([[0.01, 10, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    path = save(tmp_path / "a.nii", affine=affine, codes=(0, 1))
+    with pytest.raises(GeometryError, match="cannot be resampled"):
+        read_volume(path, resample_sheared=True)
 
 
 def test_a_4d_file_with_one_image_is_fine(tmp_path: Path) -> None:
