@@ -69,6 +69,7 @@ def test_synthetic_sample_is_made_once_and_read_from_the_cache(chest: Chest, mad
         assert volume.source.case == "synthetic_chest"
         assert volume.source.path is not None
         assert volume.source.path.parent == cache
+        assert volume.source.notes == (SAMPLES["synthetic_chest"].attribution,)
     np.testing.assert_array_equal(truth.array, chest.truth.array)
 
 

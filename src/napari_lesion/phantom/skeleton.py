@@ -13,6 +13,7 @@ from napari_lesion.phantom.space import Canvas, Field, capsule, coverage, smooth
 from napari_lesion.phantom.tissue import TissueHU
 
 RIB_PITCH = 23.0
+RIBS, TOP_RIB, RIB_TILT = 12, 96.0, 0.88
 VERTEBRA = 23.5
 DISC = 5.0
 RIB_SHELL, BLADE_SHELL = (-1.0, 14.0), (12.0, 30.0)
@@ -78,15 +79,24 @@ def rib_drop(angle: Field) -> Field:
 
 def paint_ribs(canvas: Canvas, wall: Wall, tissue: TissueHU) -> None:
     """Ribs: flat ellipses around curves that run down and forward on the rib cage, ending in cartilage."""
-    side = np.where(wall.x > 0, 2.5, 0.0)
-    phase = (wall.z + rib_drop(wall.angle) - 96.0 + side) / RIB_PITCH
-    across = (phase - np.minimum(np.rint(phase), 0)) * np.float32(RIB_PITCH * 0.88)
+    across = RIB_TILT * _above_nearest_rib(wall)
     widths = np.where(wall.angle < 0.5, 4.6, 6.2)
     distance = _ellipse(wall.depth - 5.2, across, 3.6, widths)
     bony = np.where((wall.angle > 0.22) & (wall.angle < 2.45), distance, 9.0)
     front = (wall.angle >= 2.45) & (wall.angle < 2.95) & (wall.z < 75) & (wall.z > -75)
     _paint(canvas, wall, np.where(front, distance, 9.0), tissue.cartilage)
     _bone(canvas, wall, bony.astype(np.float32), tissue, cortex=1.1)
+
+
+def _above_nearest_rib(wall: Wall) -> Field:
+    """Height above the nearest rib, mm; the upper ribs come down less than the others."""
+    drop = rib_drop(wall.angle)
+    height = wall.z - TOP_RIB + np.where(wall.x > 0, np.float32(2.5), np.float32(0.0))
+    nearest = np.full(wall.z.shape, np.inf, dtype=np.float32)
+    for rib in range(RIBS):
+        above = height + RIB_PITCH * rib + min(1.0, 0.34 + 0.17 * rib) * drop
+        nearest = np.where(np.abs(above) < np.abs(nearest), above, nearest)
+    return nearest
 
 
 def _sternum(wall: Wall) -> Field:

@@ -23,9 +23,9 @@ from napari_lesion.phantom.tissue import TissueHU
 from napari_lesion.phantom.tree import Segments, beside, grow_tree, render
 
 CHAMBERS = (((32.0, -30.0, -38.0), (26.0, 18.0, 21.0)), ((-4.0, -26.0, -30.0), (19.0, 17.0, 24.0)))
-ARTERY_UNITS, VEIN_UNITS = 3600, 2800
+ARTERY_UNITS, VEIN_UNITS = 1400, 1100
 FISSURE_MM = 0.7
-AIRWAY_RATIO, SMALLEST_ARTERY = 0.66, 1.3
+AIRWAY_RATIO, SMALLEST_ARTERY = 0.72, 1.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +136,8 @@ def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> LungTrees:
         places = np.argwhere(lung < -4.0)
         if not len(places):
             raise LesionError("The synthetic study holds no lung", "its field of view is too small", "Enlarge it")
-        arteries = grow_tree((side * 34, 6, 21), 6.0, _cloud(anatomy.axes, places, ARTERY_UNITS, rng), rng)
-        veins = grow_tree((side * 38, 14, -4), 5.4, _cloud(anatomy.axes, places, VEIN_UNITS, rng), rng)
+        arteries = grow_tree((side * 34, 6, 21), 5.0, _cloud(anatomy.axes, places, ARTERY_UNITS, rng), rng)
+        veins = grow_tree((side * 38, 14, -4), 4.6, _cloud(anatomy.axes, places, VEIN_UNITS, rng), rng)
         vessels += [arteries, veins]
         airways.append(beside(arteries, AIRWAY_RATIO, SMALLEST_ARTERY, (0.3 * side, 0.8, -0.5)))
     joined = vessels[0].joined(vessels[1]).joined(vessels[2]).joined(vessels[3])
@@ -149,7 +149,7 @@ def paint_lung_trees(canvas: Canvas, anatomy: Anatomy, trees: LungTrees, tissue:
     allowed = smooth_max([anatomy.lung - 9.0, 1.0 - heart(canvas.coarse)], 3.0)
     inside = coverage(canvas.fine(allowed), canvas.width).reshape(-1)
     air = trees.airways
-    walls = Segments(air.starts, air.ends, 1.12 * air.start_radii + 0.4, 1.12 * air.end_radii + 0.4)
+    walls = Segments(air.starts, air.ends, 1.1 * air.start_radii + 0.25, 1.1 * air.end_radii + 0.25)
     flat = canvas.hu.reshape(-1)
     for segments, hu in ((trees.vessels, tissue.blood), (walls, tissue.airway_wall), (air, tissue.air)):
         share = render(canvas, segments).reshape(-1)

@@ -16,10 +16,13 @@ import numpy.typing as npt
 
 from napari_lesion.phantom.space import Canvas, Field, Points, coverage
 
-REACH = 0.37
-PERSISTENCE = 0.45
+REACH = 0.3
+"""Share of the way to the centroid of its points that a branch goes: the smaller, the more acute its forks."""
+PERSISTENCE = 0.4
 """How much of its parent's direction a branch keeps."""
 
+TURN, UNEVEN = 0.3, 0.45
+"""How far the plane of a branching is turned (rad) and moved (standard deviations of the cloud) at random."""
 BATCH = 4096
 
 
@@ -93,7 +96,7 @@ def grow_tree(root: npt.ArrayLike, radius: float, points: Points, rng: np.random
     while len(points):
         count = np.bincount(node)
         centre = np.stack([np.bincount(node, points[:, a]) for a in range(3)], axis=1) / count[:, None]
-        reach = np.where(count == 1, 0.9, REACH * rng.uniform(0.8, 1.2, len(count)))
+        reach = np.where(count == 1, 0.9, REACH * rng.uniform(0.7, 1.3, len(count)))
         step = centre - begin
         length = np.linalg.norm(step, axis=1, keepdims=True)
         bend = PERSISTENCE * length * ahead + rng.normal(0.0, 0.05, step.shape) * length
@@ -118,17 +121,19 @@ def _split(
     centre: Points,
     rng: np.random.Generator,
 ) -> tuple[Points, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Halve the cloud of every node across its longest axis; points, new node of each, parent of each node."""
+    """Part the cloud of every node across about its longest axis; points, new node of each, parent of each node."""
     alive = count[node] > 1
     points, node = points[alive], node[alive]
     if not len(points):
         return points, node, node
     offset = points - centre[node]
     moments = [[np.bincount(node, offset[:, a] * offset[:, b], len(count)) for b in range(3)] for a in range(3)]
-    longest = np.linalg.eigh(np.moveaxis(np.asarray(moments), 2, 0))[1][:, :, 2]
-    along = (offset * longest[node]).sum(1)
+    principal = np.linalg.eigh(np.moveaxis(np.asarray(moments), 2, 0))[1]
+    turn = rng.normal(0.0, TURN, (len(count), 1))
+    across = np.cos(turn) * principal[:, :, 2] + np.sin(turn) * principal[:, :, 1]
+    along = (offset * across[node]).sum(1)
     spread = np.sqrt(np.bincount(node, along * along, len(count)) / np.maximum(count, 1))
-    cut = np.where(count > 3, rng.normal(0.0, 0.25, len(count)) * spread, 0.0)
+    cut = np.where(count > 3, rng.normal(0.0, UNEVEN, len(count)) * spread, 0.0)
     children, node = np.unique(2 * node + (along > cut[node]), return_inverse=True)
     return points, node, children // 2
 

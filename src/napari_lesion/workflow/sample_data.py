@@ -50,8 +50,8 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
             SYNTHETIC,
             "Synthetic chest CT",
             "A chest CT made by computation, with ten nodules of known place, size and density: solid, "
-            "part-solid, ground-glass, calcified, beside a vessel and against the chest wall. No patient.",
-            "Made by napari-lesion (BSD-3-Clause).",
+            "part-solid, ground-glass, calcified, beside a vessel and against the chest wall.",
+            "Made by napari-lesion (BSD-3-Clause); no patient.",
         ),
         REAL: Sample(
             REAL,
@@ -78,7 +78,13 @@ def load_sample(name: str, ctx: JobContext | None = None) -> Volume:
     sample = SAMPLES[name]
     ctx = ctx or JobContext()
     volume = _read(_shipped(f"{REAL}.nii.gz"), ctx) if name == REAL else _synthetic(ctx)[0]
-    source = replace(volume.source, case=sample.name, description=sample.title, modality_stated=True)
+    source = replace(
+        volume.source,
+        case=sample.name,
+        description=sample.title,
+        modality_stated=True,
+        notes=(sample.attribution,),
+    )
     return Volume(volume.array, volume.grid, Modality.CT, source)
 
 
