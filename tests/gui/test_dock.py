@@ -283,7 +283,8 @@ def test_layer_of_the_reader_is_adopted_with_its_grid(desk: Any, study_file: Pat
 
 
 def test_rotated_layer_is_refused_with_the_reason(desk: Any) -> None:
-    layer = desk.viewer.add_image(np.zeros((8, 9, 10), np.float32), name="tilted", rotate=(10, 0, 0))
+    with pytest.warns(UserWarning, match="Non-orthogonal slicing"):
+        layer = desk.viewer.add_image(np.zeros((8, 9, 10), np.float32), name="tilted", rotate=(10, 0, 0))
     desk.viewer.layers.selection.active = layer
     desk.controller.adopt()
     assert desk.study is None

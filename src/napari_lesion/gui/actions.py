@@ -44,11 +44,11 @@ HIGHER = Action("higher", "Higher threshold", ".", "Raise the threshold by 0.02:
 CARD = Action("card", "Model card", "Shift+I", "What the model was trained on, and how well it does")
 PREVIOUS = Action("previous", "Previous", "J", "Go to the previous lesion of the table")
 NEXT = Action("next", "Next", "K", "Go to the next lesion of the table")
-ACCEPT = Action("accept", "Accept", "Y", "Accept the selected lesion; again to take it back")
+ACCEPT = Action("accept", "Accept", "G", "Accept the selected lesion; again to take it back")
 REJECT = Action("reject", "Reject", "N", "Reject the selected lesion; again to take it back")
 COPY = Action("copy", "Copy", "Shift+C", "Copy the table, ready for a spreadsheet")
 COLUMNS = Action("columns", "Columns", "Shift+K", "Choose which measurements stand in the table")
-OUTLINE = Action("outline", "Outline", "G", "Show lesions as outlines or filled")
+OUTLINE = Action("outline", "Outline", "U", "Show lesions as outlines or filled")
 HIDE = Action("hide", "Hide", "H", "Hide lesions and axes while the key is held")
 EXPORT = Action("export", "Export…", "Shift+E", "Write lesions.csv, the mask and run.json to a folder")
 

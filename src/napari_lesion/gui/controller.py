@@ -164,10 +164,11 @@ class DockController:
 
     def _bind_keys(self) -> None:
         for action, callback in self.callbacks().items():
-            self.bind(action.key, partial(_on_press, callback))
+            self.bind(action.key, _pressed(action.id, callback))
         for action in CORRECT_ACTIONS:
             if action not in LAYER_ACTIONS:
-                self.bind(action.key, partial(_on_press, partial(self.correcting.presenter.trigger, action.id)))
+                trigger = partial(self.correcting.presenter.trigger, action.id)
+                self.bind(action.key, _pressed(action.id, trigger))
         self.bind(actions.HIDE.key, self._while_hidden)
 
     def bind(self, key: str, callback: Callable[[Any], Any]) -> None:
@@ -241,5 +242,11 @@ class DockController:
             self.bridge.set_caption(self.bridge.describe_slice())
 
 
-def _on_press(callback: Callable[[], None], _viewer: Any) -> None:
-    callback()
+def _pressed(name: str, callback: Callable[[], None]) -> Callable[[Any], None]:
+    """Function of the viewer for a key; napari asks every bound function for its name."""
+
+    def press(_viewer: Any) -> None:
+        callback()
+
+    press.__name__ = name
+    return press

@@ -22,6 +22,7 @@ class JobSignals(QObject):
 
     progressed = Signal(object)
     cancelled = Signal()
+    failed = Signal(object)
 
 
 class TitledJob:
@@ -43,7 +44,8 @@ class JobWorker(WorkerBase):
     """Runs one job function in the thread pool.
 
     ``says.progressed`` carries a `Progress`, at most ten a second and the first of every stage; ``says.cancelled`` is
-    emitted when the job stopped because it was asked to, and then neither ``returned`` nor ``errored`` is.
+    emitted when the job stopped because it was asked to, ``says.failed`` with the exception when it failed;
+    ``returned`` in neither case, and ``errored`` never (a slot that napari 0.9 connects to it takes no argument).
     `quit` sets the job's token, so that napari's own shutdown cancels too.
     """
 
@@ -65,6 +67,10 @@ class JobWorker(WorkerBase):
             result = self._job(JobContext(self._token, self._report))
         except JobCancelled:
             self._token.cancel()
+        except Exception as error:  # noqa: BLE001 (told to the user on the main thread)
+            super().quit()
+            self.says.failed.emit(error)
+            return None
         if self._token.cancelled:
             super().quit()
             self.says.cancelled.emit()
@@ -96,7 +102,7 @@ class _Delivery(QObject):
         worker.says.progressed.connect(self._on_progressed)
         worker.says.cancelled.connect(self._on_cancelled)
         worker.signals.returned.connect(self._on_returned)
-        worker.signals.errored.connect(self._on_errored)
+        worker.says.failed.connect(self._on_failed)
         worker.signals.finished.connect(self.deleteLater)
 
     @Slot(object)
@@ -115,7 +121,7 @@ class _Delivery(QObject):
             self._listener.returned(result)
 
     @Slot(object)
-    def _on_errored(self, error: Exception) -> None:
+    def _on_failed(self, error: Exception) -> None:
         wanted = self._runner.finish(self.number)
         if isinstance(error, LesionError):
             if wanted:

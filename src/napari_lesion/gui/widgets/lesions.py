@@ -33,6 +33,7 @@ class LesionsPanel(QWidget):
         super().__init__(parent)
         self._palette: Palette | None = None
         self._silent = False
+        self._offered: tuple[list[str], list[str]] = ([], [])
         self.table = LesionTableView()
         self._build()
 
@@ -54,6 +55,10 @@ class LesionsPanel(QWidget):
 
     def show_optional_columns(self, columns: Sequence[Column], shown: Sequence[str]) -> None:
         """Fill the menu of columns."""
+        offered = ([item.name for item in columns], list(shown))
+        if offered == self._offered:
+            return
+        self._offered = offered
         menu = self._columns.menu()
         menu.clear()
         for item in columns:

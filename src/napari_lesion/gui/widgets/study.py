@@ -180,9 +180,7 @@ class StudyPanel(QWidget):
         menu.addSeparator()
         for name, title in self._samples:
             menu.addAction(f"Sample: {title}").triggered.connect(partial(self._on_sample, name))
-        self._recent = self._menu_button(
-            actions.Action("recent", "Recent", "Shift+O", "Studies that were opened last")
-        )
+        self._recent = self._menu_button(actions.RECENT)
         self._recent.setEnabled(False)
         self._adopt = tool(actions.ADOPT)
         self._adopt.clicked.connect(self.adopt_clicked)
