@@ -68,6 +68,7 @@ def test_values_that_break_the_standard_in_spelling_raise_no_warning(tmp_path: P
 def test_objects_without_images_are_passed_over(tmp_path: Path) -> None:
     write_series(tmp_path, Series())
     other_object(tmp_path / "report.dcm", BasicTextSRStorage, "SR")
+    write_series(tmp_path, Series(prefix="mask", modality="SEG", positions=range(20)))
     assert [i.modality for i in list_series(tmp_path)] == ["CT"]
 
 
@@ -95,6 +96,22 @@ def test_a_scout_in_the_same_series_is_a_volume_of_its_own(tmp_path: Path) -> No
     assert (large.n_slices, large.left_out, large.selector) == (10, 1, series.uid)
     assert (scout.n_slices, scout.left_out, scout.selector) == (1, 10, f"{series.uid}#2")
     assert read_volume(tmp_path, series_uid=scout.selector).grid.size == (12, 10, 1)
+
+
+def test_directions_that_jitter_by_rounding_are_one_volume(tmp_path: Path) -> None:
+    series = Series(positions=range(4))
+    write_series(tmp_path, series)
+    for number, sine in enumerate((0.00049, 0.00051), start=10):
+        jitter = Series(uid=series.uid, prefix=f"j{number}", positions=[number], orientation=(1, sine, 0, 0, 1, 0))
+        write_series(tmp_path, jitter)
+    assert [i.n_slices for i in list_series(tmp_path)] == [6]
+
+
+def test_colour_captures_come_last(tmp_path: Path) -> None:
+    colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}
+    write_series(tmp_path, Series(prefix="report", positions=range(30), changes=colour))
+    write_series(tmp_path, Series(positions=range(3)))
+    assert [i.n_slices for i in list_series(tmp_path)] == [3, 30]
 
 
 def test_two_acquisitions_of_one_series_are_two_volumes(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ MAGIC = b"DICM"
 BARE_SUFFIXES = ("", ".dcm", ".ima", ".dicom")
 """Extensions under which a file without the DICM mark is still tried."""
 
+NO_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG")
+"""Modalities of objects about images; some of them hold pixels, which are no densities."""
 TELLING = re.compile(r"pad|truncat|missing|corrupt|interpolat|incomplete|damage|defect|art[ei]fact", re.IGNORECASE)
 """Comments with one of these words are kept; others may hold anything, even names, and are not."""
 
@@ -186,6 +188,8 @@ def read_header(path: Path) -> SliceHeader | None:
     with lenient():
         dataset = read_dataset(path, TAGS)
         if dataset is None or not (_text(dataset, "SOPClassUID") and _whole(dataset, "Rows")):
+            return None
+        if _text(dataset, "Modality") in NO_IMAGES:
             return None
         return _header(path, dataset)
 

@@ -31,6 +31,7 @@ QUATERNION_TOLERANCE = 1e-3
 STANDARD_SPACE = 3
 """Codes from Talairach upwards say where a voxel lies in an atlas, not in the scanner."""
 MILLIMETRES_OF_UNIT = {1: 1e3, 2: 1.0, 3: 1e-3}
+LONGEST_HEADER = 540
 CHUNK = 1 << 23
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -65,7 +66,7 @@ def read_nifti(path: Path, ctx: JobContext, convert: Convert = kept_type) -> Loa
 
 def _content(path: Path, ctx: JobContext) -> bytearray:
     """All bytes of the file, unpacked; the end mark and checksum of gzip are verified on the way."""
-    total, content = path.stat().st_size, bytearray()
+    total, content, looked = path.stat().st_size, bytearray(), False
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -74,6 +75,10 @@ def _content(path: Path, ctx: JobContext) -> bytearray:
             while chunk := file.read(CHUNK):
                 content += chunk
                 ctx.step("Reading", raw.tell(), total)
+                if not looked and len(content) >= LONGEST_HEADER:
+                    # what will be refused anyway is not unpacked to its end
+                    _shape(path, _header(path, content))
+                    looked = True
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(path, "its compressed data break off or are corrupt") from error
     except OSError as error:

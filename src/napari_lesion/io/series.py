@@ -24,6 +24,8 @@ from napari_lesion.io.textheader import read_header
 
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 SAME_PLACE_MM = 1e-3
+SAME_SPACING_MM = 1e-4
+SAME_DIRECTION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def _volumes(path: Path, headers: Iterable[SliceHeader]) -> list[SeriesInfo]:
 
 def _rank(info: SeriesInfo) -> tuple[bool, bool, bool, int, str, str]:
     return (
-        info.localizer,
+        info.localizer or info.headers[0].samples != 1,
         info.modality not in ("CT", "MR"),
         info.n_slices < 2,
         -info.n_slices * info.rows * info.columns,
@@ -231,13 +233,32 @@ def _rank(info: SeriesInfo) -> tuple[bool, bool, bool, int, str, str]:
 
 def _alike(headers: list[SliceHeader]) -> list[list[SliceHeader]]:
     """Images of one size, pixel spacing and direction; each multi-frame file stands alone."""
-    groups: defaultdict[object, list[SliceHeader]] = defaultdict(list)
-    for h in headers:
-        alone = h.path if h.frames > 1 else None
-        spacing = tuple(round(s, 4) for s in h.pixel_spacing or ())
-        direction = tuple(round(c, 3) + 0.0 for c in h.orientation or ())
-        groups[h.rows, h.columns, spacing, direction, h.is_localizer, alone].append(h)
-    return list(groups.values())
+    groups: list[list[SliceHeader]] = []
+    for header in headers:
+        for group in groups:
+            if _same_kind(header, group[0]):
+                group.append(header)
+                break
+        else:
+            groups.append([header])
+    return groups
+
+
+def _same_kind(one: SliceHeader, other: SliceHeader) -> bool:
+    """Whether two images can be slices of one volume."""
+    sizes = {(h.rows, h.columns, h.frames, h.is_localizer) for h in (one, other)}
+    return (
+        len(sizes) == 1
+        and one.frames == 1
+        and _close(one.pixel_spacing, other.pixel_spacing, SAME_SPACING_MM)
+        and _close(one.orientation, other.orientation, SAME_DIRECTION)
+    )
+
+
+def _close(one: tuple[float, ...] | None, other: tuple[float, ...] | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= tolerance
 
 
 def _divided(headers: list[SliceHeader]) -> list[list[SliceHeader]]:
