@@ -95,6 +95,29 @@ def test_labels_with_gaps_and_empty_ones() -> None:
     assert measure_lesions(volume, LabelMap.empty(volume.grid)).rows == {}
 
 
+def test_a_known_box_is_all_that_is_looked_at() -> None:
+    """Voxels of the label outside the given box are not found: nothing beyond the box is read."""
+    mask = np.zeros((12, 20, 20), dtype=np.uint16)
+    mask[2:8, 3:9, 3:9] = 3
+    volume, labels = study_of(mask)
+    box = (slice(1, 9), slice(0, 10), slice(2, 10))
+    request = MeasureRequest(only=frozenset({3}), boxes={3: box})
+    expected = measure_lesions(volume, labels, request).rows[3]
+    labels.array[10:, 15:, 15:] = 3
+    volume.array[10:, 15:, 15:] = 3000
+    assert repr(measure_lesions(volume, labels, request).rows[3]) == repr(expected)
+
+
+@pytest.mark.parametrize("filled", [0.1, 0.9])
+def test_boxes_are_those_of_scipy(filled: float) -> None:
+    """Few occupied rows are searched alone, many all together; both ways find the same boxes."""
+    random = np.random.default_rng(12)
+    mask = random.integers(1, 9, (9, 10, 11)) * (random.random((9, 10, 11)) < filled / 5)
+    boxes = find_boxes(mask.astype(np.uint16))
+    expected = ndimage.find_objects(mask)
+    assert boxes == {label: box for label, box in enumerate(expected, start=1) if box is not None}
+
+
 def test_boxes_of_huge_labels() -> None:
     mask = np.zeros((4, 5, 6), dtype=np.int64)
     mask[1, 2, 3] = 2**40

@@ -144,6 +144,25 @@ def test_pyradiomics_first_order(shared_data: Path, case: str) -> None:
     assert np.sqrt(np.mean(shifted**2)) == pytest.approx(expected["RootMeanSquared"], rel=1e-9)
 
 
+@pytest.mark.real
+def test_a_real_nodule_as_simpleitk_measures_it() -> None:
+    folder = RESOURCES / "sample"
+    paths = folder / "lidc_0314_part.nii.gz", folder / "lidc_0314_part_mask.nii.gz"
+    row = measure_all(*read(*paths, Modality.CT)).rows[1]
+    statistics = sitk.LabelIntensityStatisticsImageFilter()
+    statistics.Execute(sitk.ReadImage(str(paths[1]), sitk.sitkUInt8), sitk.ReadImage(str(paths[0])))
+    n = row["n_voxels"]
+    assert row["volume_mm3"] == pytest.approx(statistics.GetPhysicalSize(1), rel=1e-9)
+    assert [row[f"centroid_{a}_mm"] for a in "lps"] == pytest.approx(statistics.GetCentroid(1), rel=1e-6)
+    assert row["density_mean_hu"] == pytest.approx(statistics.GetMean(1), rel=1e-9)
+    assert row["density_sd_hu"] == pytest.approx(
+        statistics.GetStandardDeviation(1) * math.sqrt((n - 1) / n), rel=1e-9
+    )
+    assert (row["density_min_hu"], row["density_max_hu"]) == (statistics.GetMinimum(1), statistics.GetMaximum(1))
+    assert row["equivalent_sphere_diameter_mm"] == pytest.approx(statistics.GetEquivalentSphericalRadius(1) * 2)
+    assert row["short_axis_mm"] <= row["long_axis_mm"] <= row["max_3d_diameter_mm"]
+
+
 def explicit_mesh(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from skimage.measure import marching_cubes
 
