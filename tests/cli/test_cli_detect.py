@@ -182,6 +182,20 @@ def test_bad_input_is_one_sentence_and_code_2(run: Run, kind: str, tmp_path: Pat
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_sheared_study_is_resampled_only_when_asked_for(run: Run, tmp_path: Path) -> None:
+    sheared = np.eye(4)
+    sheared[1, 2] = 0.3
+    air = np.random.default_rng(3).normal(-1000, 10, (20, 20, 20)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(air, sheared), tmp_path / "tilted.nii.gz")
+    arguments = ("detect", tmp_path / "tilted.nii.gz", "--out", tmp_path / "out", "--modality", "CT", *FIND_NOTHING)
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert "resampling" in refused.stderr
+    taken = run(*arguments, "--resample-sheared")
+    assert taken.exit_code == 0
+    assert "tilted: Resampled to a rectangular grid" in taken.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

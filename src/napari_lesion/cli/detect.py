@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_lesion.cli.console import command, lesions, say, warn
-from napari_lesion.cli.options import ModalityName, with_parameters
+from napari_lesion.cli.options import with_parameters
 from napari_lesion.core.errors import LesionError
-from napari_lesion.workflow.parameters import DetectParameters, ExportParameters
+from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, OpenParameters
 
 if TYPE_CHECKING:
     from napari_lesion.core.jobs import JobContext
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 @command
-@with_parameters(parameters=DetectParameters, export=ExportParameters)
+@with_parameters(opening=OpenParameters, parameters=DetectParameters, export=ExportParameters)
 def detect(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="Image files, DICOM files or DICOM folders.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that gets one folder a case.")],
+    opening: OpenParameters,
     parameters: DetectParameters,
     export: ExportParameters,
     model: Annotated[
@@ -32,10 +33,6 @@ def detect(
             metavar="NAME|PATH", help="Model of `napari-lesion models`, or a bundle folder.", show_default=False
         ),
     ] = None,
-    modality: Annotated[
-        ModalityName | None,
-        typer.Option(help="Modality of all inputs, for files that do not say it.", show_default=False),
-    ] = None,
 ) -> None:
     """Detect and measure lesions in studies.
 
@@ -43,12 +40,10 @@ def detect(
     that cannot be used does not stop the others; the exit code is 2 then.
     """
     from napari_lesion.cli.progress import job_bars
-    from napari_lesion.core.volume import Modality
     from napari_lesion.workflow.cohort import CohortRequest, detect_cases
     from napari_lesion.workflow.models import find_model
 
-    stated = Modality(modality) if modality else None
-    request = CohortRequest(inputs, out, find_model(model), parameters, export, stated)
+    request = CohortRequest(inputs, out, find_model(model), opening, parameters, export)
     failed = 0
     with job_bars() as bars:
 

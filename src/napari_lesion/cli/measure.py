@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from napari_lesion.cli.console import command, lesions, say
-from napari_lesion.cli.options import ModalityName
+
+ModalityName = Literal["CT", "MR", "PT"]
 
 
 @command

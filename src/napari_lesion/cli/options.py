@@ -11,9 +11,6 @@ import typer
 
 from napari_lesion.core.parameters import ParameterField, parameter_fields
 
-ModalityName = Literal["CT", "MR", "PT"]
-"""What a user can state of `core.volume.Modality`, without the import of NumPy that a help text has no need of."""
-
 
 def with_parameters(**classes: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one option for each described field of some parameter dataclasses.
@@ -62,6 +59,8 @@ def _option(field: ParameterField) -> inspect.Parameter:
     """Keyword parameter that typer turns into the option of a field."""
     param = field.param
     kind = Literal[param.choices] if param.choices else field.type
+    if field.default is None:
+        kind = kind | None
     unit = f" ({param.unit})" if param.unit else ""
     option = typer.Option(
         f"--{field.name.replace('_', '-')}",

@@ -12,11 +12,12 @@ from napari_lesion.core.findings import Level
 from napari_lesion.core.jobs import JobCancelled, JobContext
 from napari_lesion.core.volume import Modality
 from napari_lesion.io.series import case_name
-from napari_lesion.workflow.detect import DetectParameters, detect_lesions, install_detection, request_for
-from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study, make_folder
+from napari_lesion.workflow.detect import detect_lesions, install_detection, request_for
+from napari_lesion.workflow.export import ExportRequest, ExportResult, export_study, make_folder
 from napari_lesion.workflow.fit import check_fit
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
+from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, OpenParameters
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +34,16 @@ class CohortRequest:
         Folder that gets one folder a case.
     model
         The bundle to run.
-    parameters, export
+    opening, parameters, export
         Choices of the user.
-    modality
-        Modality that the user states for all inputs; None for that of each file.
     """
 
     inputs: Sequence[Path]
     out: Path
     model: BundleInfo
+    opening: OpenParameters = field(default_factory=OpenParameters)
     parameters: DetectParameters = field(default_factory=DetectParameters)
     export: ExportParameters = field(default_factory=ExportParameters)
-    modality: Modality | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,9 @@ def _fault(error: Exception) -> LesionError:
 
 
 def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) -> CaseResult:
-    study = open_study(OpenRequest(path, modality=request.modality), ctx)
+    chosen = request.opening
+    modality = Modality(chosen.modality) if chosen.modality else None
+    study = open_study(OpenRequest(path, modality=modality, resample_sheared=chosen.resample_sheared), ctx)
     fit = check_fit(study.volume, request.model, request.parameters)
     warnings = [f.message for check in (study.check, fit.check) for f in check.findings if f.level == Level.YELLOW]
     detection = detect_lesions(request_for(study, request.model, request.parameters), ctx)

@@ -13,6 +13,23 @@ from napari_lesion.inference.settings import BACKENDS, DEVICES, EngineSettings
 
 MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
 
+MODALITIES = ("CT", "MR", "PT")
+
+
+@dataclass(frozen=True)
+class OpenParameters:
+    """What can be chosen for the opening of studies."""
+
+    modality: Annotated[
+        str | None, Param("Modality of all inputs, for files that do not say it", choices=MODALITIES)
+    ] = None
+    resample_sheared: Annotated[
+        bool, Param("Resample voxels that lie on no rectangular grid, instead of refusing them")
+    ] = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
 
 @dataclass(frozen=True)
 class DetectParameters:
