@@ -98,6 +98,14 @@ def test_the_network_sees_right_anterior_superior(bright: BrightBackend, tiny_bu
     assert z > 16
 
 
+@pytest.mark.parametrize("shape", [(1, 50, 60), (5, 4, 3), (40, 1, 50)])
+def test_thin_and_tiny_volumes(bright: BrightBackend, tiny_bundle: BundleInfo, shape: tuple[int, int, int]) -> None:
+    hu = np.full(shape, 400, np.int16)
+    grid = Grid((shape[2], shape[1], shape[0]), (0.8, 0.9, 2.5), direction=(0, 0, 1, 1, 0, 0, 0, -1, 0))
+    dense = predict(Volume(hu, grid, Modality.CT), tiny_bundle, CPU).probability.dense()
+    assert (dense == 250).all()
+
+
 def test_what_is_reported(bright: BrightBackend, tiny_bundle: BundleInfo) -> None:
     volume = _ball(GRIDS[0], GRIDS[0].to_physical([28, 30, 32]), 5.0)
     seen: list[Progress] = []

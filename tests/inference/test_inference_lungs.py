@@ -104,6 +104,15 @@ def test_a_volume_without_lungs_is_not_trusted(fill: int) -> None:
     assert not find_lungs(volume_of(np.full((60, 140, 180), fill, np.int16))).trusted
 
 
+def test_gas_in_the_bowel_is_no_lung() -> None:
+    hu, lungs = chest()
+    hu = hu.copy()
+    hu[lungs] = np.random.default_rng(1).normal(-1000, 25, lungs.sum()).clip(-1024)
+    organ = find_lungs(volume_of(hu[60:]))
+    assert not organ.trusted
+    assert "No lungs" in organ.reason
+
+
 def test_few_slices_are_enough() -> None:
     hu, lungs = chest()
     organ = find_lungs(volume_of(hu[60:66]))

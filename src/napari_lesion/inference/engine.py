@@ -127,7 +127,8 @@ def predict(
     with clock.stage("back"):
         ctx.step("Collecting the marks")
         probability = to_native(_within_region(dense, plan.region), plan.frame)
-    remember(bundle, backend.name, backend.device, clock.seconds["windows"] / max(1, len(plan.starts)))
+    if plan.starts:
+        remember(bundle, backend.name, backend.device, clock.seconds["windows"] / len(plan.starts))
     return Prediction(
         probability=probability,
         organ=organ,

@@ -32,6 +32,9 @@ CUT_LUNG_HU: Final = -930.0
 """Air that reaches the side of the image and is denser than this is lung, not room air (measured: -845 to -770)."""
 CUT_LUNG_ML: Final = 30.0
 LUNG_HU: Final = (-960.0, -550.0)
+GAS_HU: Final = -970.0
+MAX_GAS_SHARE: Final = 0.6
+"""Gas in the bowel is pure; even a lung with much emphysema is not."""
 MIN_LUNG_ML: Final = 100.0
 MIN_SIDE_SHARE: Final = 0.15
 CLOSING_MM: Final = 12.0
@@ -41,11 +44,12 @@ MAX_HOLE_CM2: Final = 30.0
 
 @dataclass(frozen=True)
 class _Air:
-    """Components of air: sizes, means and which of them reach the sides of the image."""
+    """Components of air: sizes, means, share of pure gas, and which of them reach the sides of the image."""
 
     labels: npt.NDArray[Any]
     volume_ml: npt.NDArray[np.float64]
     mean_hu: npt.NDArray[np.float64]
+    gas_share: npt.NDArray[np.float64]
     at_side: BoolArray
 
 
@@ -64,7 +68,8 @@ def find_lungs(volume: Volume, ctx: JobContext | None = None) -> OrganMask:
     OrganMask
         The lungs with their gaps closed and a margin of 4 mm. It is trusted when all of this holds: the image is
         at least 200 mm wide and 140 mm deep; no lung is cut by a side of the image (air there is room air);
-        at least 100 ml of enclosed air has the density of lung; each half of the body holds at least 15 % of it.
+        at least 100 ml of enclosed air has the density of lung and is not mostly pure gas; each half of the body
+        holds at least 15 % of it.
         Otherwise the whole volume is to be searched and ``reason`` says why.
 
     Notes
@@ -110,7 +115,7 @@ def _enclosed_lungs(hu: FloatArray, spacing: Triple) -> tuple[BoolArray, str]:
     nothing = np.zeros(hu.shape, dtype=bool)
     if cut.any():
         return nothing, "A side of the image cuts a lung"
-    dense = (air.mean_hu > LUNG_HU[0]) & (air.mean_hu < LUNG_HU[1])
+    dense = (air.mean_hu > LUNG_HU[0]) & (air.mean_hu < LUNG_HU[1]) & (air.gas_share < MAX_GAS_SHARE)
     enclosed = np.where(dense & ~air.at_side, air.volume_ml, 0.0)
     kept = enclosed >= max(0.05 * enclosed.max(initial=0.0), 5.0)
     if enclosed[kept].sum() < MIN_LUNG_ML:
@@ -129,12 +134,13 @@ def _air_components(hu: FloatArray, voxel_ml: float) -> _Air:
     flat = labels.ravel()
     sizes = np.bincount(flat, minlength=count).astype(np.float64)
     sums = np.bincount(flat, weights=hu.ravel(), minlength=count)
+    gas = np.bincount(flat, weights=(hu < GAS_HU).ravel(), minlength=count)
     at_side = np.zeros(count, dtype=bool)
     for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
         at_side[np.unique(face)] = True
     volume = sizes * voxel_ml
     volume[0] = 0.0
-    return _Air(labels, volume, sums / np.maximum(sizes, 1.0), at_side)
+    return _Air(labels, volume, sums / np.maximum(sizes, 1.0), gas / np.maximum(sizes, 1.0), at_side)
 
 
 def _smaller_side(lungs: BoolArray, hu: FloatArray) -> float:

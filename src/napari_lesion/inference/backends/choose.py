@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from ctypes.util import find_library
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from napari_lesion.core.errors import ModelError
@@ -13,6 +14,7 @@ from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
 
 
+@cache
 def cuda_present() -> bool:
     """Whether torch can compute on a CUDA card; torch is imported only where a driver is installed."""
     try:

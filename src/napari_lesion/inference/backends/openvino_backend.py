@@ -25,6 +25,7 @@ from napari_lesion.models.safety import sha256_of
 FloatArray = npt.NDArray[np.float32]
 
 CACHE_VERSION: Final = 2
+PREPARING: Final = "Preparing the model (first time only)"
 FILES: Final = ("model.xml", "model.bin")
 DIGESTS: Final = "sha256.json"
 
@@ -125,20 +126,22 @@ def _converted(bundle: BundleInfo, shape: list[int], core: Any, openvino: Any, c
     folder = _folder(bundle, shape)
     if _is_whole(folder):
         return core.read_model(folder / FILES[0])
-    ctx.step("Preparing the model (first time only)")
+    ctx.step(PREPARING, 0, 3)
     import torch
 
     from napari_lesion.inference.backends.network import probability_network
 
     network, example = probability_network(bundle), torch.zeros(shape)
+    ctx.step(PREPARING, 1, 3)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing warns of every shape that becomes a constant, as it shall here
         # convert_model traces by itself too, and then runs the network several times to check: 7 s instead of 2
         trace: Any = torch.jit.trace
         traced = trace(network, example, check_trace=False)
+        ctx.step(PREPARING, 2, 3)
         model = openvino.convert_model(traced, example_input=example, input=shape)
     _store(model, folder, openvino)
-    ctx.step("Preparing the model (first time only)")
+    ctx.step(PREPARING, 3, 3)
     return model
 
 
