@@ -46,13 +46,6 @@ class Sample:
 
 SAMPLES: Mapping[str, Sample] = MappingProxyType(
     {
-        SYNTHETIC: Sample(
-            SYNTHETIC,
-            "Synthetic chest CT",
-            "A chest CT made by computation, with ten nodules of known place, size and density: solid, "
-            "part-solid, ground-glass, calcified, beside a vessel and against the chest wall.",
-            "Made by napari-lesion (BSD-3-Clause); no patient.",
-        ),
         REAL: Sample(
             REAL,
             "Chest CT, part of LIDC-IDRI-0314",
@@ -60,6 +53,13 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
             "radiologists outlined.",
             "Part of LIDC-IDRI (Armato et al. 2011, doi:10.7937/K9/TCIA.2015.LO9QL9SX), The Cancer Imaging "
             "Archive, CC BY 3.0; cropped.",
+        ),
+        SYNTHETIC: Sample(
+            SYNTHETIC,
+            "Synthetic chest CT",
+            "A chest CT made by computation, with ten nodules of known place, size and density: solid, "
+            "part-solid, ground-glass, calcified, beside a vessel and against the chest wall.",
+            "Made by napari-lesion (BSD-3-Clause); no patient.",
         ),
     }
 )
