@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -11,12 +12,12 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.grid import require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
-from napari_lesion.core.table import LesionTable, Row
+from napari_lesion.core.table import Column, LesionTable, Row, Value
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure.boxes import boxes_of
 from napari_lesion.measure.context import LesionContext, MeasureSettings
 from napari_lesion.measure.registry import CORE, select
-from napari_lesion.measure.spec import scale_of
+from napari_lesion.measure.spec import Scale, scale_of
 
 __all__ = ["MeasureRequest", "MeasureSettings", "measure_lesions"]
 
@@ -79,17 +80,31 @@ def measure_lesions(
     """
     request = request or MeasureRequest()
     require_same_grid(volume.grid, labels.grid, "The mask")
-    scale = scale_of(volume)
-    specs = [spec for spec in select(request.features) if spec.applies_to(scale)]
+    plan = _plan(request.features, scale_of(volume))
     boxes = boxes_of(labels.array, request.only, request.boxes)
-    functions = {spec.column_name(scale): spec.function for spec in specs}
     rows: dict[int, Row] = {}
     for label, box in (ctx or JobContext()).track(boxes.items(), "Measuring", len(boxes)):
         lesion = request.lesions.get(label) or Lesion(label, Status.MANUAL)
         context = lesion_context(volume, labels, lesion, box, request.settings)
         if context is not None:
-            rows[label] = {name: function(context) for name, function in functions.items()}
-    return LesionTable(tuple(spec.column(scale) for spec in specs), rows)
+            rows[label] = {name: function(context) for name, function in plan.functions.items()}
+    return LesionTable(plan.columns, rows)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Columns of a request and the function behind each."""
+
+    columns: tuple[Column, ...]
+    functions: Mapping[str, Callable[[LesionContext], Value]]
+
+
+@cache
+def _plan(features: tuple[str, ...], scale: Scale) -> _Plan:
+    """Worked out once for each choice: while somebody paints, the same few columns are measured again and again."""
+    specs = [spec for spec in select(features) if spec.applies_to(scale)]
+    columns = tuple(spec.column(scale) for spec in specs)
+    return _Plan(columns, {spec.column_name(scale): spec.function for spec in specs})
 
 
 def lesion_context(

@@ -9,6 +9,7 @@ from napari_lesion.core.grid import Triple
 
 BoolArray = npt.NDArray[np.bool_]
 
+SMALL_VOXELS = 30_000
 PARALLEL_VOXELS = 250_000
 """Crops from here up are worth a second thread."""
 
@@ -69,10 +70,21 @@ def cavity_sizes(mask: BoolArray) -> tuple[int, ...]:
 
 def deepest_voxel(mask: BoolArray, spacing: Triple) -> tuple[float, tuple[int, int, int]]:
     """Largest distance from a voxel of the set to the nearest voxel centre outside, mm, and that voxel (z, y, x)."""
+    distance = _distance_inside(mask, spacing)
+    z, y, x = np.unravel_index(int(distance.argmax()), mask.shape)
+    return float(distance[z, y, x]), (int(z), int(y), int(x))
+
+
+def _distance_inside(mask: BoolArray, spacing: Triple) -> npt.NDArray[np.floating]:
+    """Distance map of a set; beyond the array is outside."""
+    if mask.size < SMALL_VOXELS:  # edt hands even one thread's work to another thread, which waits on a busy machine
+        from scipy import ndimage
+
+        padded: npt.NDArray[np.floating] = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
+        return padded[1:-1, 1:-1, 1:-1]
     import edt
 
     voxels = np.ascontiguousarray(mask).view(np.uint8)  # edt is slower on bool
     threads = 2 if mask.size > PARALLEL_VOXELS else 1
-    distance = edt.edt(voxels, anisotropy=spacing, black_border=True, parallel=threads)
-    z, y, x = np.unravel_index(int(distance.argmax()), mask.shape)
-    return float(distance[z, y, x]), (int(z), int(y), int(x))
+    distance: npt.NDArray[np.floating] = edt.edt(voxels, anisotropy=spacing, black_border=True, parallel=threads)
+    return distance
