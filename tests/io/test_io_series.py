@@ -51,6 +51,14 @@ def test_files_without_extension_and_one_level_below_are_found(tmp_path: Path) -
     assert info.n_slices == 10
 
 
+def test_the_folders_of_a_patients_cd_are_searched(tmp_path: Path) -> None:
+    (tmp_path / "AUTORUN.INF").write_text("viewer")
+    write_series(tmp_path / "DICOM" / "PAT0" / "ST0" / "SE0", Series(extension=""))
+    (info,) = list_series(tmp_path)
+    assert info.n_slices == 10
+    assert read_volume(tmp_path).source.case == tmp_path.name
+
+
 def test_files_without_the_dicm_mark_are_found(tmp_path: Path) -> None:
     for path in write_series(tmp_path, Series()):
         path.write_bytes(path.read_bytes()[132:])

@@ -17,6 +17,8 @@ MAGIC = b"DICM"
 BARE_SUFFIXES = ("", ".dcm", ".ima", ".dicom")
 """Extensions under which a file without the DICM mark is still tried."""
 
+MOST_FILES = 50_000
+"""Files that are looked at in one folder; nobody opens a study by choosing a whole disk."""
 NO_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG")
 """Modalities of objects about images; some of them hold pixels, which are no densities."""
 TELLING = re.compile(r"pad|truncat|missing|corrupt|interpolat|incomplete|damage|defect|art[ei]fact", re.IGNORECASE)
@@ -161,16 +163,18 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def candidate_files(folder: Path) -> list[Path]:
-    """Files of a folder and of the folders in it, by name; hidden ones are passed over."""
+def candidate_files(folder: Path, depth: int) -> list[Path]:
+    """Files of a folder and of those up to ``depth`` levels below, by name; hidden ones are passed over."""
     found: list[Path] = []
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            found.extend(sorted(p for p in entry.iterdir() if p.is_file() and not p.name.startswith(".")))
-        elif entry.is_file():
+        if entry.is_file():
             found.append(entry)
+        elif depth > 0 and entry.is_dir() and not entry.is_symlink():
+            found.extend(candidate_files(entry, depth - 1))
+        if len(found) >= MOST_FILES:
+            break
     return found
 
 

@@ -23,6 +23,8 @@ from napari_lesion.io.headers import read_header as read_dicom_header
 from napari_lesion.io.textheader import read_header
 
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+DEPTHS = (1, 4)
+"""Levels of folders that are searched; the second, that of a patient's CD, when the first holds no image."""
 SAME_PLACE_MM = 1e-3
 SAME_SPACING_MM = 1e-4
 SAME_DIRECTION = 1e-3
@@ -113,8 +115,8 @@ def list_series(path: Path, ctx: JobContext | None = None) -> list[SeriesInfo]:
     Parameters
     ----------
     path
-        A folder with DICOM files in it or one level below, with any extension or none; one DICOM file,
-        which stands for its series in its folder; or an image file.
+        A folder with DICOM files in it or one level below (four when there are none), with any extension or
+        none; one DICOM file, which stands for its series in its folder; or an image file.
     ctx
         Progress and cancel.
 
@@ -163,12 +165,13 @@ def _list_dicom_file(path: Path, ctx: JobContext) -> list[SeriesInfo]:
 
 
 def _list_folder(path: Path, ctx: JobContext) -> list[SeriesInfo]:
-    files = candidate_files(path)
+    for depth in DEPTHS:
+        files = candidate_files(path, depth)
+        found = _volumes(path, read_headers(files, ctx))
+        if found:
+            return found
     if not files:
         raise InputError(f"The folder {path} is empty", "", "Choose the folder that holds the images")
-    found = _volumes(path, read_headers(files, ctx))
-    if found:
-        return found
     images = [file for file in files if is_image_file(file)]
     if images:
         names = ", ".join(file.name for file in images[:3])
@@ -186,6 +189,7 @@ def _image_entry(path: Path) -> SeriesInfo:
 
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
+    SimpleITK.ProcessObject.GlobalWarningDisplayOff()
     try:
         if not path.name.lower().endswith((".nii", ".nii.gz")):
             read_header(path)
