@@ -91,8 +91,8 @@ def open_dock(viewer: Any) -> Any:
     return dock
 
 
-def show(dock: Any, options: DemoOptions) -> None:
-    """Open the study, detect, and select the first lesion."""
+def open_input(dock: Any, options: DemoOptions) -> None:
+    """Open the study."""
     controller = dock.controller
     if options.input is not None:
         controller.study.open_path(options.input)
@@ -101,6 +101,12 @@ def show(dock: Any, options: DemoOptions) -> None:
     wait(lambda: not controller.runner.busy)
     if controller.session.study is None:
         raise DemoError(dock.study.said or "No study was opened")
+
+
+def show(dock: Any, options: DemoOptions) -> None:
+    """Open the study, detect, and select the first lesion."""
+    open_input(dock, options)
+    controller = dock.controller
     dock.detect.press_detect()
     wait(lambda: not controller.runner.busy)
     if controller.session.study.detection is None:

@@ -43,6 +43,7 @@ class DetectPanel(QWidget):
         self._level: Level | None = None
         self._model: BundleInfo | None = None
         self._suggestion: float | None = None
+        self.stage = ""
         self._form = ParameterForm(defaults, leave_out=("threshold",))
         self._defaults = defaults
         self._build()
@@ -103,6 +104,7 @@ class DetectPanel(QWidget):
         else:
             self._bar.setRange(0, BAR_STEPS)
             self._bar.setValue(round(fraction * BAR_STEPS))
+        self.stage = progress.stage
         words = progress.stage
         if progress.total > 1:
             words += f" {progress.done} of {progress.total}"
