@@ -26,6 +26,8 @@ class Session:
     """Lesions came, went, or changed status or review."""
     table_changed = Signal()
     """Measurements are new."""
+    rows_changed = Signal()
+    """Measurements are new, of a lesion that is being painted just now: only the rows need to follow."""
     detection_changed = Signal()
     """A detection was installed, or its threshold moved."""
     selection_changed = Signal(int, bool)
@@ -97,6 +99,10 @@ class Session:
         """Tell that new rows stand in the study's table."""
         self._remember()
         self.table_changed.emit()
+
+    def painting(self) -> None:
+        """Tell that rows of a lesion were measured under the brush; `measured` follows when the stroke is over."""
+        self.rows_changed.emit()
 
     def exported_now(self) -> None:
         """Tell that the study was exported."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Status
+from napari_lesion.core.table import LesionTable
 from napari_lesion.gui.actions import Action
 from napari_lesion.gui.brush import Brush
 from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
@@ -319,8 +321,12 @@ class CorrectPresenter:
     def _measured(self, editor: Editor, measurement: StudyMeasurement) -> None:
         if editor is not self._editor:
             return
-        install_measurement(editor.study, measurement)
-        self._session.measured()
+        if self._canvas.stroking:
+            install_measurement(editor.study, measurement)
+            self._session.painting()
+        else:
+            install_measurement(editor.study, _without(measurement, self._stale))
+            self._session.measured()
         self._show_change()
         self._measure()
 
@@ -360,6 +366,14 @@ class CorrectPresenter:
 
     def _show_change(self) -> None:
         self._view.show_change(_change_sentence(self._editor, self._session.selected))
+
+
+def _without(measurement: StudyMeasurement, stale: set[int]) -> StudyMeasurement:
+    """The measurement without rows that are out of date already."""
+    if not stale or measurement.asked is None:
+        return measurement
+    rows = {label: row for label, row in measurement.table.rows.items() if label not in stale}
+    return replace(measurement, table=LesionTable(measurement.table.columns, rows), asked=measurement.asked - stale)
 
 
 def _change_sentence(editor: Editor | None, label: int) -> str:

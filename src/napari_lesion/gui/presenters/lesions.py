@@ -55,6 +55,7 @@ class LesionsPresenter:
         session.study_changed.connect(self._on_study)
         session.lesions_changed.connect(self.show)
         session.table_changed.connect(self.show)
+        session.rows_changed.connect(self.show)
         session.selection_changed.connect(self._on_selection)
 
     def show(self) -> None:
