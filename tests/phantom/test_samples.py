@@ -42,7 +42,7 @@ def made(chest: Chest, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def test_every_sample_says_what_it_is() -> None:
-    assert list(SAMPLES) == ["synthetic_chest", "lidc_0314_part"]
+    assert list(SAMPLES) == ["lidc_0314_part", "synthetic_chest"]
     for name, sample in SAMPLES.items():
         assert sample.name == name
         assert sample.title
