@@ -208,7 +208,7 @@ def _within_region(dense: FloatArray, region: npt.NDArray[np.bool_]) -> FloatArr
         return dense
     above = dense >= CONNECTED_AT
     dense[~above & ~region] = 0.0
-    labels = cc3d.connected_components(above, connectivity=26)
+    labels = cc3d.connected_components(above.view(np.uint8), connectivity=26)
     touching = np.zeros(int(labels.max()) + 1, dtype=bool)
     touching[np.unique(labels[region])] = True
     touching[0] = True

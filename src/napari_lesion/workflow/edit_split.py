@@ -64,7 +64,9 @@ def _cut(body: Mask, spacing: Triple, seeds: Sequence[Index]) -> Parts:
 def _components(body: Mask) -> Parts:
     import cc3d
 
-    return np.asarray(cc3d.connected_components(np.ascontiguousarray(body), connectivity=26), dtype=np.int32)
+    return np.asarray(
+        cc3d.connected_components(np.ascontiguousarray(body).view(np.uint8), connectivity=26), dtype=np.int32
+    )
 
 
 def _distance(body: Mask, spacing: Triple) -> npt.NDArray[np.float32]:
