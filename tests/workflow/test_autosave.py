@@ -23,12 +23,16 @@ from napari_lesion.core.errors import InputError, OutputError
 from napari_lesion.core.findings import Check
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Lesion, Review, Status
+from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Source, Volume
 from napari_lesion.workflow.autosave import AutosaveStore, image_key
 from napari_lesion.workflow.autosave_state import Snapshot
+from napari_lesion.workflow.detect import Detection, DetectParameters
 from napari_lesion.workflow.edit import Editor
+from napari_lesion.workflow.models import find_model
 from napari_lesion.workflow.study import EditRecord, Study
+from napari_lesion.workflow.threshold import mark_lesions, rethreshold
 
 GRID = Grid(size=(30, 26, 20), spacing=(0.7, 0.7, 1.5), origin=(1.0, -2.0, 3.5))
 SOURCE = Source(path=Path("/data/MUSTERMANN^ERIKA/ct.nii.gz"), case="MUSTERMANN^ERIKA", series_uid="1.2.840.99.7")
@@ -373,3 +377,89 @@ def test_leftovers_of_a_killed_process_are_tidied_up(store: AutosaveStore) -> No
     store.save(worked_on())
     assert not old.exists()
     assert fresh.exists(), "it may belong to a process that is writing now"
+
+
+# Detection
+
+
+def detected(study: Study) -> Study:
+    """The study with a detection by the model that ships with the package, of made-up probability."""
+    model = find_model(None)
+    dense = np.where(study.model_labels.array > 0, 200, 0).astype(np.uint8)
+    study.detection = Detection(
+        model=model,
+        parameters=DetectParameters(min_volume_mm3=3.0),
+        probability=ProbabilityMap.from_dense(dense, GRID),
+        marks=mark_lesions(ProbabilityMap(GRID), 0.5, 0.0),
+        table=LesionTable(),
+        device="cpu",
+        backend="torch",
+        windows=7,
+        seconds={"searching": 1.5},
+        organ="whole volume",
+        notes=("a note",),
+    )
+    return study
+
+
+def test_a_detection_comes_back_and_its_threshold_can_be_moved(store: AutosaveStore) -> None:
+    study = detected(worked_on())
+    assert study.detection is not None
+    store.save(study)
+    again = make_study()
+    saved = AutosaveStore(store.folder).find(again.volume)
+    assert saved is not None
+    store.restore(again, saved)
+    found, kept = study.detection, again.detection
+    assert kept is not None
+    np.testing.assert_array_equal(kept.probability.dense(), found.probability.dense())
+    assert kept.model.name == found.model.name
+    for name in ("parameters", "device", "backend", "windows", "seconds", "organ", "notes"):
+        assert getattr(kept, name) == getattr(found, name)
+    rethreshold(again, 0.9)
+    assert {label for label, lesion in again.lesions.items() if lesion.status == Status.MODEL} == {2}
+    rethreshold(study, 0.9)
+    assert_same(again, study)
+
+
+def test_the_probability_is_written_once_and_replaced_by_the_next(store: AutosaveStore) -> None:
+    study = detected(worked_on())
+    store.save(study)
+    (first,) = store.folder.glob("*.probability")
+    written = first.stat().st_mtime_ns
+    study.review(1, Review.ACCEPTED)
+    store.save(study)
+    assert [path.name for path in store.folder.glob("*.probability")] == [first.name]
+    assert first.stat().st_mtime_ns == written
+    store.save(detected(study))
+    (second,) = store.folder.glob("*.probability")
+    assert second != first
+    saved = store.find(study.volume)
+    assert saved is not None
+    assert saved.detection is not None
+
+
+@pytest.mark.parametrize("lost", ["probability", "cut", "model"])
+def test_masks_come_back_without_their_detection(store: AutosaveStore, lost: str) -> None:
+    study = detected(worked_on())
+    path = store.save(study)
+    (probability,) = store.folder.glob("*.probability")
+    if lost == "probability":
+        probability.unlink()
+    elif lost == "cut":
+        probability.write_bytes(probability.read_bytes()[:-20])
+    else:
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        state = json.loads(entries["state.json"])
+        state["detection"]["model_sha256"] = "0" * 64
+        entries["state.json"] = json.dumps(state).encode()
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in entries.items():
+                archive.writestr(name, data)
+    again = make_study()
+    saved = AutosaveStore(store.folder).find(again.volume)
+    assert saved is not None
+    store.restore(again, saved)
+    assert again.detection is None
+    assert_same(again, study)
