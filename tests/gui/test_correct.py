@@ -154,7 +154,7 @@ def test_a_stroke_paints_the_native_array_and_its_row_follows(desk: Desk) -> Non
     added = changed.sum() * GRID.voxel_volume_mm3
     assert desk.volume_mm3(1) - volume == pytest.approx(added, rel=0.1)
     assert "+" in desk.panel.change.text()
-    assert "removed" in desk.panel.change.text()
+    assert "taken away" in desk.panel.change.toolTip()
 
 
 def test_undo_takes_back_exactly_one_stroke(desk: Desk) -> None:
@@ -265,7 +265,8 @@ def _paint_and_check_disc(desk: Desk, diameter: float, plane: tuple[int, int]) -
     brush = desk.correcting.painter.brush
     assert brush is not None
     assert abs(brush.diameter_mm - diameter) <= 0.7
-    assert brush.words in desk.panel.real_size.text()
+    assert f"{brush.diameter_mm:.1f} mm" in desk.panel.real_size.text()
+    assert brush.words in desk.panel.real_size.toolTip()
     desk.press("new")
     label = desk.correcting.painter.label
     desk.stroke((12, 30, 30))
@@ -290,7 +291,7 @@ def test_a_ball_is_round_in_millimetres(desk: Desk) -> None:
     desk.panel.diameter.setValue(9.0)
     brush = desk.correcting.painter.brush
     assert brush is not None
-    assert "slices" in desk.panel.real_size.text()
+    assert "slices" in desk.panel.real_size.toolTip()
     desk.look_at((14, 38, 30))
     desk.press("new")
     desk.stroke((14, 38, 30))

@@ -205,7 +205,8 @@ def test_the_line_says_how_the_lesion_stands_to_the_model(bench: Bench) -> None:
     bench.session.select(1, reveal=False)
     assert bench.sentence == "Lesion 1: as the model drew it"
     bench.paint(1)
-    assert bench.sentence == "Lesion 1: +242 mm³ (+161 %) against the model, 242 added, 0.0 removed"
+    assert bench.sentence == "Lesion 1: +242 mm³ (+161 %) against the model"
+    assert "242 mm³ added to the model's mask, 0.0 mm³ taken away" in bench.view.show_change.call_args.args[1]
     bench.paint(0, (slice(0, 5), slice(0, 20), slice(0, 24)))
     assert "−" in bench.sentence
     bench.presenter.new()

@@ -59,8 +59,8 @@ class CorrectView(Protocol):
     def show_selected(self, label: int) -> None:
         """Show whether a lesion is selected; 0 for none."""
 
-    def show_change(self, sentence: str) -> None:
-        """Show how the selected lesion stands to the model's mask, or what to do next."""
+    def show_change(self, sentence: str, detail: str = "") -> None:
+        """Show how the selected lesion stands to the model's mask, or what to do next; the detail on demand."""
 
     def show_error(self, error: LesionError) -> None:
         """Show why something was not done."""
@@ -365,7 +365,7 @@ class CorrectPresenter:
         self._view.show_history(editor.next_undo if editor else "", editor.next_redo if editor else "")
 
     def _show_change(self) -> None:
-        self._view.show_change(_change_sentence(self._editor, self._session.selected))
+        self._view.show_change(*_change_words(self._editor, self._session.selected))
 
 
 def _without(measurement: StudyMeasurement, stale: set[int]) -> StudyMeasurement:
@@ -376,20 +376,22 @@ def _without(measurement: StudyMeasurement, stale: set[int]) -> StudyMeasurement
     return replace(measurement, table=LesionTable(measurement.table.columns, rows), asked=measurement.asked - stale)
 
 
-def _change_sentence(editor: Editor | None, label: int) -> str:
-    """How the selected lesion stands to the mask of the model."""
+def _change_words(editor: Editor | None, label: int) -> tuple[str, str]:
+    """How the selected lesion stands to the mask of the model: a sentence and its detail."""
     lesion = editor.study.lesions.get(label) if editor is not None else None
     if editor is None or lesion is None:
-        return ""
+        return "", ""
     if lesion.status == Status.MODEL:
-        return f"Lesion {label}: as the model drew it"
+        return f"Lesion {label}: as the model drew it", ""
     change = editor.compare(label)
     if not change.model_voxels:
-        return f"Lesion {label}: drawn by hand, {_number(change.volume_mm3)} mm³"
-    return (
-        f"Lesion {label}: {_signed(change.difference_mm3)} mm³ ({_signed(change.difference_percent)} %) against the "
-        f"model, {_number(change.added_mm3)} added, {_number(change.removed_mm3)} removed"
+        return f"Lesion {label}: drawn by hand, {_number(change.volume_mm3)} mm³", ""
+    difference = f"{_signed(change.difference_mm3)} mm³ ({_signed(change.difference_percent)} %)"
+    detail = (
+        f"{_number(change.added_mm3)} mm³ added to the model's mask, {_number(change.removed_mm3)} mm³ taken away; "
+        f"Dice coefficient {change.dice:.2f}"
     )
+    return f"Lesion {label}: {difference} against the model", detail
 
 
 def _number(value: float) -> str:

@@ -13,6 +13,7 @@ from napari_lesion.gui.presenters.correct import DELETE, ERASE, MERGE, NEW, PAIN
 from napari_lesion.gui.widgets.parts import button, column, heading, line, row, say, set_icon, tool
 from napari_lesion.gui.widgets.theme import Palette
 
+WIDEST = 100
 SMALLEST_MM, LARGEST_MM, STEP_MM = 0.5, 100.0, 0.5
 
 
@@ -46,8 +47,9 @@ class CorrectPanel(QWidget):
             self.buttons[name].setChecked(mode == name)
 
     def show_brush(self, brush: Brush) -> None:
-        """Show the real size beside the wanted one."""
-        say(self.real_size, brush.words)
+        """Show the real diameter beside the wanted one, voxels and slices as tool tip."""
+        say(self.real_size, f"is {brush.diameter_mm:.1f} mm")
+        self.real_size.setToolTip(f"Drawn: {brush.words}")
         with QSignalBlocker(self.ball):
             self.ball.setChecked(brush.is_ball)
 
@@ -62,9 +64,10 @@ class CorrectPanel(QWidget):
         for action in (SPLIT, MERGE, DELETE):
             self.buttons[action.id].setEnabled(bool(label))
 
-    def show_change(self, sentence: str) -> None:
-        """Show how the selected lesion stands to the model's mask, or what to do next."""
+    def show_change(self, sentence: str, detail: str = "") -> None:
+        """Show how the selected lesion stands to the model's mask, or what to do next; the detail as tool tip."""
         say(self.change, sentence)
+        self.change.setToolTip(f"{sentence}\n{detail}".strip())
         say(self.error, "")
 
     def show_error(self, error: LesionError) -> None:
@@ -88,6 +91,7 @@ class CorrectPanel(QWidget):
         self.diameter.setRange(SMALLEST_MM, LARGEST_MM)
         self.diameter.setSingleStep(STEP_MM)
         self.diameter.setDecimals(1)
+        self.diameter.setMaximumWidth(WIDEST)
         self.diameter.setSuffix(" mm")
         self.diameter.setKeyboardTracking(False)
         self.diameter.setAccessibleName("Diameter of the brush")
