@@ -57,7 +57,7 @@ def test_left_is_right_front_is_up_head_is_first(order: tuple[int, ...], signs: 
 @pytest.mark.gui
 def test_a_left_marker_is_drawn_on_the_right(make_napari_viewer: Any) -> None:
     grid = Grid((40, 40, 6), (1.0, 1.0, 2.0), direction=(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
-    array = np.zeros(grid.shape, np.int16)
+    array = np.full(grid.shape, -1300, np.int16)
     array[-1, -8:, :8] = 1000  # to the head, in front, on the patient's left
     study = Study.of(Volume(array, grid, Modality.CT, Source(case="marker")), Check())
     viewer = make_napari_viewer(show=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
@@ -17,13 +17,13 @@ from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
 from napari_lesion.gui.widgets.restore import RestoreBar
+from napari_lesion.gui.widgets.scroll import DownwardScrollArea
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.widgets.theme import palette_of, style_sheet
 from napari_lesion.workflow.detect import DetectParameters
 from napari_lesion.workflow.sample import SAMPLES
 
 WIDTH = 420
-NARROWEST = 380
 MARGIN = 8
 DISCLAIMER = "Research use only. Not a medical device."
 
@@ -87,21 +87,15 @@ class LesionDock(QWidget):
         return False
 
     def _build(self) -> None:
-        self.setMinimumWidth(NARROWEST)
         self.setAcceptDrops(True)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer.addWidget(area)
+        inside = QWidget()
+        outer.addWidget(DownwardScrollArea(inside))
         footer = line("dim")
         say(footer, DISCLAIMER)
         footer.setContentsMargins(MARGIN, 0, MARGIN, MARGIN // 2)
         outer.addWidget(footer)
-        inside = QWidget()
-        area.setWidget(inside)
         self._layout = QVBoxLayout(inside)
         self._layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
         self._layout.setSpacing(6)

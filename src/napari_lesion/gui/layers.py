@@ -26,11 +26,15 @@ VOLUME_KEY = "napari_lesion_volume"
 PLANES = ("Axial", "Coronal", "Sagittal")
 SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
 TEXT_SIZE = 11
-BEYOND = 0.25
+TEXT_AWAY_MM = 2.5
+TEXT_AWAY_SHARE = 0.12
 EXTENT_SHARE = 1 / 3
 SMALLEST_VIEW_MM = 60.0
 KEEP_ZOOM_BETWEEN = (0.1, 0.6)
 FALLBACK_CANVAS = (600, 600)
+
+
+Points = npt.NDArray[np.float64]
 
 
 class LayerBridge:
@@ -230,7 +234,7 @@ class LayerBridge:
             return
         ends = [self._line(line.ends) for line in lines]
         width = max(line.length_mm for line in lines) / 50 / float(np.mean(self.view.spacing[1:]))
-        places = [_beside(pair) for pair in ends]
+        places = _places(ends, self.view.spacing)
         self._axes.add([*ends, *places], shape_type="line", edge_width=width, edge_color=AXES)
         self._axes.text = {
             "string": [""] * len(lines) + [line.words for line in lines],
@@ -321,11 +325,14 @@ class LayerBridge:
         self.lesion_clicked.emit(int(value or 0))
 
 
-def _beside(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """A line too short to be seen, a little beyond the end of an axis: its text stands clear of the lesion."""
-    upper = ends[np.argsort(ends[:, 1] - 0.5 * ends[:, 2])]
-    place = upper[0] + (upper[0] - upper[1]) * BEYOND
-    return np.stack([place, place + np.array([0.0, 0.0, 1e-3])])
+def _places(ends: list[Points], spacing: Sequence[float]) -> list[Points]:
+    """Lines too short to be seen, where the text of each axis stands: the first above the lesion, the next below."""
+    every = np.concatenate(ends)
+    low, high = every.min(axis=0), every.max(axis=0)
+    away = TEXT_AWAY_MM / spacing[1] + TEXT_AWAY_SHARE * (high[1] - low[1])
+    middle = (low[2] + high[2]) / 2
+    rows = (low[1] - away, high[1] + away)
+    return [np.array([[low[0], y, middle], [low[0], y, middle + 1e-3]]) for y, _ in zip(rows, ends, strict=False)]
 
 
 def _still(event: Any) -> bool:
