@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.grid import Triple
+from napari_lesion.inference.components import components
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -41,8 +42,6 @@ def grow_airways(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple)
     The threshold rises until the grown region is larger than airways are (120 ml) or jumps by a factor of 1.8
     (a leak into emphysema); the last region before that is kept.
     """
-    import cc3d
-
     seed = _trachea_seed(hu, lungs, spacing)
     result = np.zeros(hu.shape, dtype=bool)
     if seed is None:
@@ -50,7 +49,7 @@ def grow_airways(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple)
     voxel_ml = float(np.prod(spacing)) / 1e3
     before = 0.0
     for limit in GAS_HU:
-        labels = cc3d.connected_components((hu < limit) & lungs, connectivity=6)
+        labels = components((hu < limit) & lungs, 6)
         label = labels[seed]
         if not label:
             continue
@@ -64,12 +63,10 @@ def grow_airways(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple)
 
 def _trachea_seed(hu: npt.NDArray[np.float32], lungs: BoolArray, spacing: Triple) -> tuple[int, int, int] | None:
     """Darkest voxel of the most superior small gap of gas near the midline, enclosed in its axial slice."""
-    import cc3d
-
     middle = _midline(hu)
     top = np.nonzero(lungs.any(axis=(1, 2)))[0]
     for z in range(int(top[0]), int(top[0]) + max(1, len(top) // 3)):
-        labels = cc3d.connected_components(lungs[z], connectivity=4)
+        labels = components(lungs[z], 4)
         for label in range(1, int(labels.max()) + 1):
             part = labels == label
             if _is_trachea(hu[z], part, middle, spacing):

@@ -13,6 +13,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.lesion import Lesion, Status
 from napari_lesion.core.probability import SCALE, ProbabilityMap, threshold_byte
 from napari_lesion.core.volume import LabelMap
+from napari_lesion.inference.components import components
 
 MAX_LESIONS: Final = np.iinfo(np.uint16).max
 TILE: Final = 16
@@ -83,7 +84,7 @@ def _groups(probability: ProbabilityMap, level: int) -> Iterator[tuple[Box, npt.
     for box, block in probability.items():
         if block.max() >= level:
             occupied[tuple(slice(part.start // TILE, -(-part.stop // TILE)) for part in box)] = _tiles(block >= level)
-    groups = cc3d.connected_components(occupied.view(np.uint8), connectivity=26)
+    groups = components(occupied, 26)
     for number, tiles in enumerate(cc3d.statistics(groups)["bounding_boxes"]):
         if number == 0:
             continue
@@ -106,7 +107,7 @@ def _components(values: npt.NDArray[np.uint8], outer: Box, level: int) -> Iterat
 
     above = values >= level
     inner = _bounds(above)
-    labels = cc3d.connected_components(above.view(np.uint8)[inner], connectivity=26)
+    labels = components(above[inner], 26)
     statistics: dict[str, Any] = cc3d.statistics(labels, no_slice_conversion=False)
     part = values[inner]
     for label, box in enumerate(statistics["bounding_boxes"]):

@@ -19,6 +19,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.backends.choose import batch_for, open_backend
+from napari_lesion.inference.components import components
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.resample import ModelFrame, to_model, to_native
@@ -202,13 +203,11 @@ def _count_nan(part: npt.NDArray[Any]) -> int:
 
 def _within_region(dense: FloatArray, region: npt.NDArray[np.bool_]) -> FloatArray:
     """Drop marks that do not touch the search region; those that do stay whole, also where they grow out of it."""
-    import cc3d
-
     if region.all():
         return dense
     above = dense >= CONNECTED_AT
     dense[~above & ~region] = 0.0
-    labels = cc3d.connected_components(above.view(np.uint8), connectivity=26)
+    labels = components(above, 26)
     touching = np.zeros(int(labels.max()) + 1, dtype=bool)
     touching[np.unique(labels[region])] = True
     touching[0] = True

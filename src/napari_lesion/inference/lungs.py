@@ -19,6 +19,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.airways import grow_airways
 from napari_lesion.inference.coarse import coarse_copy
+from napari_lesion.inference.components import components
 from napari_lesion.inference.ports import OrganMask
 
 BoolArray = npt.NDArray[np.bool_]
@@ -127,9 +128,7 @@ def _enclosed_lungs(hu: FloatArray, spacing: Triple) -> tuple[BoolArray, str]:
 
 
 def _air_components(hu: FloatArray, voxel_ml: float) -> _Air:
-    import cc3d
-
-    labels = cc3d.connected_components(hu < AIR_HU, connectivity=6)
+    labels = components(hu < AIR_HU, 6)
     count = int(labels.max()) + 1
     flat = labels.ravel()
     sizes = np.bincount(flat, minlength=count).astype(np.float64)
@@ -154,13 +153,12 @@ def _smaller_side(lungs: BoolArray, hu: FloatArray) -> float:
 
 def _without(lungs: BoolArray, airways: BoolArray) -> BoolArray:
     """Lungs without the airways and their walls; what hung together by them alone and is small goes too."""
-    import cc3d
     from scipy import ndimage
 
     if not airways.any():
         return lungs
     rest = lungs & ~ndimage.binary_dilation(airways, iterations=1)
-    labels = cc3d.connected_components(rest, connectivity=6)
+    labels = components(rest, 6)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     kept: BoolArray = (sizes >= 0.05 * sizes.max())[labels]
