@@ -218,7 +218,7 @@ def test_new_split_merge_delete_by_button(desk: Desk) -> None:
     assert desk.study.lesions[2].status == Status.EDITED
 
     desk.press("split")
-    assert set(desk.study.lesions) == {1, 2, 4}
+    desk.qtbot.waitUntil(lambda: set(desk.study.lesions) == {1, 2, 4}, timeout=ACTION_WAIT_MS)
     desk.session.select(4, reveal=False)
     desk.press("delete")
     assert set(desk.study.lesions) == {1, 2}

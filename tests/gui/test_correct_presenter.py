@@ -252,6 +252,24 @@ def test_merge_waits_for_the_second_lesion(bench: Bench) -> None:
     assert set(bench.study.lesions) == {1}
 
 
+def test_split_is_a_job_that_respects_what_happens_meanwhile(bench: Bench) -> None:
+    bench.session.select(1, reveal=False)
+    bench.paint(1, (slice(9, 11), slice(3, 6), slice(3, 6)))
+    assert bench.runner.started == ["Measurement"]
+    bench.presenter.split()
+    assert bench.runner.started == ["Measurement", "Split"]
+    assert set(bench.study.lesions) == {1, 2}
+    bench.paint(0, (slice(9, 10), slice(3, 4), slice(3, 4)))
+    bench.runner.finish()
+    assert "changed meanwhile" in bench.view.show_error.call_args.args[0].message
+    bench.presenter.split()
+    bench.settle()
+    assert {label: row["n_voxels"] for label, row in bench.study.table.rows.items()} == {1: 75, 2: 48, 3: 17}
+    bench.presenter.split()
+    bench.session.open(make_study())
+    assert not bench.runner.jobs
+
+
 def test_errors_are_shown_and_change_nothing(bench: Bench) -> None:
     bench.presenter.split()
     assert "Nothing was split" in bench.view.show_error.call_args.args[0].message

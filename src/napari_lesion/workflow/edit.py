@@ -13,11 +13,11 @@ from napari_lesion.core.errors import LesionError
 from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of, union
 from napari_lesion.workflow.edit_change import Change, EditKind, History, Patch
 from napari_lesion.workflow.edit_follow import StudyFollower, Voxels
-from napari_lesion.workflow.edit_split import split_mask
+from napari_lesion.workflow.edit_split import Parts, SplitRequest, split_lesion
 from napari_lesion.workflow.edit_status import ModelComparison
 from napari_lesion.workflow.study import EditRecord, Study
 
-__all__ = ["EditKind", "EditResult", "Editor", "ModelComparison"]
+__all__ = ["EditKind", "EditResult", "Editor", "ModelComparison", "SplitRequest", "split_lesion"]
 
 Index = tuple[int, int, int]
 
@@ -196,13 +196,24 @@ class Editor:
         LesionError
             When there is no such lesion, it has a single voxel, or there are not enough numbers left.
         """
+        request = self.plan_split(label, seeds)
+        return self.install_split(request, split_lesion(request))
+
+    def plan_split(self, label: int, seeds: Sequence[Index] = ()) -> SplitRequest:
+        """The first half of `split`: what a job needs to find the parts of a large lesion."""
         box = self.boxes.box(label)
         if box is None:
             raise LesionError("Nothing was split", f"there is no lesion {label}", "Select a row first")
+        local = tuple((z - box[0].start, y - box[1].start, x - box[2].start) for z, y, x in seeds)
+        return SplitRequest(label, box, self._array[box] == label, self.study.volume.grid.spacing_zyx, local)
+
+    def install_split(self, request: SplitRequest, parts: Parts) -> EditResult:
+        """The second half of `split`: give the parts their numbers, unless the lesion was changed meanwhile."""
+        label, box, count = request.label, request.box, int(parts.max())
         before = self._array[box].copy()
-        local = [(z - box[0].start, y - box[1].start, x - box[2].start) for z, y, x in seeds]
-        parts = split_mask(before == label, self.study.volume.grid.spacing_zyx, local)
-        first, count = self.new_label(), int(parts.max())
+        if not np.array_equal(before == label, request.mask):
+            raise LesionError(f"Lesion {label} was not split", "it was changed meanwhile", "Split it again")
+        first = self.new_label()
         if count < 2:
             raise LesionError(f"Lesion {label} was not split", "it has a single voxel")
         if first + count - 2 > self._largest:

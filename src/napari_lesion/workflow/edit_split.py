@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Triple
+from napari_lesion.core.jobs import JobContext
 from napari_lesion.workflow.edit_boxes import box_of
 
 Mask = npt.NDArray[np.bool_]
@@ -17,6 +20,33 @@ Index = tuple[int, int, int]
 NECK_LEVELS = 24
 COARSE_EDGE = 64
 """Necks are looked for at 24 depths, on a grid of at most 64 steps along each axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRequest:
+    """A lesion to split, as it was when somebody asked for it.
+
+    Parameters
+    ----------
+    label, box, mask
+        Its number, its native box, and a copy of its mask there.
+    spacing
+        Along (z, y, x), mm.
+    seeds
+        Voxels of the mask (z, y, x), counted from the box, one in each wanted part; fewer than two for none.
+    """
+
+    label: int
+    box: Box
+    mask: Mask
+    spacing: Triple
+    seeds: tuple[Index, ...] = ()
+
+
+def split_lesion(request: SplitRequest, ctx: JobContext | None = None) -> Parts:
+    """Number the parts of a lesion as a job; see `split_mask`."""
+    (ctx or JobContext()).step("Splitting")
+    return split_mask(request.mask, request.spacing, request.seeds)
 
 
 def split_mask(mask: Mask, spacing: Triple, seeds: Sequence[Index] = ()) -> Parts:

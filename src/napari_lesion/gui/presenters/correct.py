@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from napari_lesion.core.display import Box
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.lesion import Status
 from napari_lesion.core.table import LesionTable
 from napari_lesion.gui.actions import Action
 from napari_lesion.gui.brush import Brush
+from napari_lesion.gui.presenters.changes import change_words
 from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
 from napari_lesion.gui.session import Session
-from napari_lesion.workflow.edit import Editor, EditResult
+from napari_lesion.workflow.edit import Editor, EditResult, SplitRequest, split_lesion
 from napari_lesion.workflow.measure import (
     StudyMeasurement,
     StudyMeasureRequest,
@@ -126,6 +126,7 @@ class CorrectPresenter:
         self._later = later
         self._editor: Editor | None = None
         self._stale: set[int] = set()
+        self._measuring: set[int] = set()
         self._waiting = False
         self._locked = False
         self._merging = 0
@@ -205,8 +206,8 @@ class CorrectPresenter:
     # -- whole lesions -----------------------------------------------------------------------------------------------
 
     def split(self) -> None:
-        """Split the selected lesion."""
-        self._act(lambda editor: editor.split(self._session.selected))
+        """Split the selected lesion, in a job: a large one takes longer than a blink."""
+        self._do(self._split)
 
     def delete(self) -> None:
         """Delete the selected lesion."""
@@ -273,6 +274,19 @@ class CorrectPresenter:
         except LesionError as error:
             self._view.show_error(error)
 
+    def _split(self, editor: Editor) -> None:
+        request = editor.plan_split(self._session.selected)
+        self._runner.abandon()
+        self._stale |= self._measuring
+        self._measuring = set()
+        listener = JobListener(partial(self._parted, editor, request), self._job_failed, cancelled=self._measure)
+        self._runner.start("Split", partial(split_lesion, request), listener)
+
+    def _parted(self, editor: Editor, request: SplitRequest, parts: Any) -> None:
+        if editor is self._editor:
+            self._act(lambda editor: editor.install_split(request, parts))
+        self._measure()
+
     def _act(self, action: Callable[[Editor], EditResult | None]) -> None:
         """Do something to whole lesions, and draw and measure what it touched."""
 
@@ -305,11 +319,11 @@ class CorrectPresenter:
         if editor is None or not self._stale or self._waiting or self._runner.busy:
             return
         present = editor.boxes.boxes(sorted(self._stale))
-        self._stale.clear()
+        self._measuring, self._stale = set(present), set()
         if not present:
             return
         request = request_for(editor.study, frozenset(present), present)
-        listener = JobListener(partial(self._measured, editor), self._measure_failed, cancelled=self._measure)
+        listener = JobListener(partial(self._measured, editor), self._job_failed, cancelled=self._measure)
         self._waiting = True
         self._later(MEASURE_EVERY_MS, self._waited)
         self._runner.start("Measurement", partial(_measure, request), listener)
@@ -321,6 +335,7 @@ class CorrectPresenter:
     def _measured(self, editor: Editor, measurement: StudyMeasurement) -> None:
         if editor is not self._editor:
             return
+        self._measuring = set()
         if self._canvas.stroking:
             install_measurement(editor.study, measurement)
             self._session.painting()
@@ -330,14 +345,14 @@ class CorrectPresenter:
         self._show_change()
         self._measure()
 
-    def _measure_failed(self, error: LesionError) -> None:
+    def _job_failed(self, error: LesionError) -> None:
         self._view.show_error(error)
         self._measure()
 
     def _on_study(self, study: Study | None) -> None:
         self._runner.abandon()
         self._editor = None if study is None else Editor(study)
-        self._stale.clear()
+        self._stale, self._measuring = set(), set()
         self._merging = 0
         self._view.show_ready(study is not None and not self._locked)
         self._show_history()
@@ -345,7 +360,7 @@ class CorrectPresenter:
 
     def _on_detection(self) -> None:
         self._runner.abandon()
-        self._stale.clear()
+        self._stale, self._measuring = set(), set()
         self._merging = 0
         if self._editor is not None:
             self._editor.reset()
@@ -365,7 +380,7 @@ class CorrectPresenter:
         self._view.show_history(editor.next_undo if editor else "", editor.next_redo if editor else "")
 
     def _show_change(self) -> None:
-        self._view.show_change(*_change_words(self._editor, self._session.selected))
+        self._view.show_change(*change_words(self._editor, self._session.selected))
 
 
 def _without(measurement: StudyMeasurement, stale: set[int]) -> StudyMeasurement:
@@ -374,32 +389,6 @@ def _without(measurement: StudyMeasurement, stale: set[int]) -> StudyMeasurement
         return measurement
     rows = {label: row for label, row in measurement.table.rows.items() if label not in stale}
     return replace(measurement, table=LesionTable(measurement.table.columns, rows), asked=measurement.asked - stale)
-
-
-def _change_words(editor: Editor | None, label: int) -> tuple[str, str]:
-    """How the selected lesion stands to the mask of the model: a sentence and its detail."""
-    lesion = editor.study.lesions.get(label) if editor is not None else None
-    if editor is None or lesion is None:
-        return "", ""
-    if lesion.status == Status.MODEL:
-        return f"Lesion {label}: as the model drew it", ""
-    change = editor.compare(label)
-    if not change.model_voxels:
-        return f"Lesion {label}: drawn by hand, {_number(change.volume_mm3)} mm³", ""
-    difference = f"{_signed(change.difference_mm3)} mm³ ({_signed(change.difference_percent)} %)"
-    detail = (
-        f"{_number(change.added_mm3)} mm³ added to the model's mask, {_number(change.removed_mm3)} mm³ taken away; "
-        f"Dice coefficient {change.dice:.2f}"
-    )
-    return f"Lesion {label}: {difference} against the model", detail
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "−" if value < 0 else "±") + _number(abs(value))
 
 
 def _measure(request: StudyMeasureRequest, ctx: JobContext) -> StudyMeasurement:
