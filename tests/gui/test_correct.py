@@ -354,13 +354,13 @@ def test_fill_polygon_set_item_and_another_array_are_edits_too(desk: Desk) -> No
 
 def test_a_lock_refuses_edits_and_another_study_starts_with_an_empty_history(desk: Desk) -> None:
     desk.session.select(1, reveal=False)
-    desk.correcting.presenter.set_locked(True)
+    desk.bridge.set_editable(False)
     assert not desk.panel.isEnabled()
     for name in ("delete", "split", "paint", "new"):
         desk.correcting.presenter.trigger(name)
     assert not desk.study.log
     assert desk.bridge.labels_layer.mode == "pan_zoom"
-    desk.correcting.presenter.set_locked(False)
+    desk.bridge.set_editable(True)
     desk.press("delete")
     assert set(desk.study.lesions) == {2}
 

@@ -22,7 +22,7 @@ __all__ = ["CORRECT_ACTIONS", "Correcting"]
 class Correcting(QObject):
     """Connects the lesion layer, the correct panel and their presenter.
 
-    The dock binds the keys of `callbacks`, and calls ``presenter.set_locked`` while a job works on the labels.
+    The dock binds the keys of `callbacks`, and makes the layer read only while a job works on the labels.
 
     Parameters
     ----------
@@ -77,6 +77,7 @@ class Correcting(QObject):
         painter.replaced.connect(presenter.on_replaced)
         painter.undo_asked.connect(presenter.undo)
         painter.redo_asked.connect(presenter.redo)
+        painter.editable_changed.connect(presenter.set_editable)
         painter.mode_changed.connect(presenter.on_mode)
         painter.brush_changed.connect(presenter.on_brush)
         panel.triggered.connect(presenter.trigger)

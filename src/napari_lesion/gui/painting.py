@@ -48,6 +48,8 @@ class LayerPainter:
     """The key of napari's redo was pressed."""
     brush_changed = Signal(object)
     """The `Brush` that is drawn is another one."""
+    editable_changed = Signal(bool)
+    """Whether the layer may be edited: not while a job works on the labels."""
     mode_changed = Signal(str)
     """Mode of the layer: ``paint``, ``erase``, ``pan_zoom`` or another one of napari's."""
 
@@ -74,6 +76,7 @@ class LayerPainter:
         layer.events.paint.connect(self._on_paint)
         layer.events.labels_update.connect(self.flush)
         layer.events.data.connect(self._on_data)
+        layer.events.editable.connect(self._on_editable)
         layer.events.mode.connect(self._on_mode)
         layer.events.brush_size.connect(self._on_brush_size)
         layer.events.n_edit_dimensions.connect(self._on_brush_size)
@@ -81,6 +84,7 @@ class LayerPainter:
         layer.bind_key(KeyMod.CtrlCmd | KeyCode.KeyZ, self._on_undo_key, overwrite=True)
         layer.bind_key(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ, self._on_redo_key, overwrite=True)
         self._apply_brush()
+        self._on_editable()
 
     def detach(self) -> None:
         """Stop listening."""
@@ -93,6 +97,7 @@ class LayerPainter:
         layer.events.paint.disconnect(self._on_paint)
         layer.events.labels_update.disconnect(self.flush)
         layer.events.data.disconnect(self._on_data)
+        layer.events.editable.disconnect(self._on_editable)
         layer.events.mode.disconnect(self._on_mode)
         layer.events.brush_size.disconnect(self._on_brush_size)
         layer.events.n_edit_dimensions.disconnect(self._on_brush_size)
@@ -189,6 +194,9 @@ class LayerPainter:
         if brush is not None and self.mode in BRUSHES:
             self._layer.cursor_size = brush.diameter_mm
         self.mode_changed.emit(self.mode)
+
+    def _on_editable(self, _event: Any = None) -> None:
+        self.editable_changed.emit(bool(self._layer.editable))
 
     # -- strokes -----------------------------------------------------------------------------------------------------
 

@@ -144,10 +144,10 @@ class CorrectPresenter:
         self._on_study(self._session.study)
         self._view.show_selected(self._session.selected)
 
-    def set_locked(self, locked: bool) -> None:
+    def set_editable(self, editable: bool) -> None:
         """Refuse edits while a job works on the labels."""
-        self._locked = locked
-        self._view.show_ready(self._editor is not None and not locked)
+        self._locked = not editable
+        self._view.show_ready(self._editor is not None and editable)
 
     def trigger(self, name: str) -> None:
         """Do the action of this id."""
