@@ -9,7 +9,9 @@ together.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ SIZES = ((1920, 1080), (1280, 800))
 FOLDER = "demo-output"
 PATIENCE_S = 900.0
 SETTLE_S = 1.0
+STATE_VARIABLE = "NAPARI_LESION_STATE_DIR"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class DemoError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demonstration; 0 when everything went as it should."""
     options = parse(arguments)
+    if options.headless:
+        with tempfile.TemporaryDirectory() as state:
+            os.environ.setdefault(STATE_VARIABLE, state)
+            return run(options)
+    return run(options)
+
+
+def run(options: DemoOptions) -> int:
+    """Run with these options; a headless run keeps no state for later sessions."""
     import napari
 
     viewer = napari.Viewer(title="napari-lesion")

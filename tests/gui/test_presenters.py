@@ -26,12 +26,14 @@ from napari_lesion.gui.presenters.detect import DetectPresenter, DetectView
 from napari_lesion.gui.presenters.export import ExportPresenter, ExportView
 from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
 from napari_lesion.gui.presenters.lesions import LesionsPresenter, LesionsView
+from napari_lesion.gui.presenters.planes import PlanesPresenter, PlanesView, plane_images
 from napari_lesion.gui.presenters.rows import make_rows, shown_columns
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter, StudyView, summarise
 from napari_lesion.gui.presenters.viewing import ViewerPresenter, ViewerView, axis_lines, look_at
 from napari_lesion.gui.reader_offer import PATTERNS, ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
+from napari_lesion.gui.windows import LUNG, SOFT_TISSUE
 from napari_lesion.workflow.detect import DetectParameters
 from napari_lesion.workflow.export import ExportResult
 from napari_lesion.workflow.study import Study
@@ -390,6 +392,41 @@ def test_viewer_follows_the_selection() -> None:
     assert view.draw_axes.call_args.args[0] == []
     presenter.toggle_outline()
     assert view.set_style.call_args.args[0].outline is False
+
+
+def test_planes_show_the_lesion_around_the_cross(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study((1,))
+    study.labels.array[2:6, 3:7, 4:8] = 1
+    sagittal, coronal = plane_images(study, 1, (4, 5, 6), LUNG, side_mm=100.0)
+    assert sagittal.grey.shape == (8, 10)
+    assert coronal.grey.shape == (8, 12)
+    assert sagittal.spacing_mm == (2.0, 0.5)
+    assert sagittal.cross == (3, 5)  # the display runs from the head down, the array upwards
+    assert coronal.cross == (3, 6)
+    assert sagittal.outline.sum() == coronal.outline.sum() == 12
+    assert sagittal.outline[2:6, 3:7].sum() == 12
+    assert set(np.unique(sagittal.grey)) == {229}
+    small, _ = plane_images(study, 1, (4, 5, 6), LUNG, side_mm=4.0)
+    assert small.grey.shape == (3, 9)
+    assert small.cross == (1, 4)
+
+
+def test_planes_follow_selection_and_window() -> None:
+    study = make_study((1,))
+    study.table = LesionTable(study.table.columns, {1: row_with_axes()})
+    session, view = Session(), MagicMock(spec=PlanesView)
+    viewer = ViewerPresenter(session, MagicMock(spec=ViewerView), Preferences())
+    presenter = PlanesPresenter(session, viewer, view)
+    session.open(study)
+    viewer.show(study, LUNG)
+    session.select(1)
+    assert len(view.show_planes.call_args.args[0]) == 2
+    calls = view.show_planes.call_count
+    viewer.set_window(SOFT_TISSUE)
+    assert view.show_planes.call_count == calls + 1
+    session.select(0)
+    assert view.show_planes.call_args.args[0] == []
+    presenter.show()
 
 
 # -- export ----------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ ACCEPT = Action("accept", "Accept", "G", "Accept the selected lesion; again to t
 REJECT = Action("reject", "Reject", "N", "Reject the selected lesion; again to take it back")
 COPY = Action("copy", "Copy", "Shift+C", "Copy the table, ready for a spreadsheet")
 COLUMNS = Action("columns", "Columns", "Shift+K", "Choose which measurements stand in the table")
+PLANES = Action("planes", "Sagittal and coronal", "Q", "Fold or unfold the other planes of the selected lesion")
 OUTLINE = Action("outline", "Outline", "U", "Show lesions as outlines or filled")
 HIDE = Action("hide", "Hide", "H", "Hide lesions and axes while the key is held")
 EXPORT = Action("export", "Export…", "Shift+E", "Write lesions.csv, the mask and run.json to a folder")
@@ -69,6 +70,7 @@ DOCK_ACTIONS = (
     REJECT,
     COPY,
     COLUMNS,
+    PLANES,
     OUTLINE,
     HIDE,
     EXPORT,

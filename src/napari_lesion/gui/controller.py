@@ -20,6 +20,7 @@ from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
+from napari_lesion.gui.presenters.planes import PlanesPresenter
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
 from napari_lesion.gui.reader_offer import ReaderOffer
@@ -29,6 +30,7 @@ from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
+from napari_lesion.gui.widgets.planes import PlanesPanel
 from napari_lesion.gui.widgets.restore import FORGET, RESTORE, RestoreBar
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.worker import QtJobRunner
@@ -45,6 +47,7 @@ class Panels(Protocol):
     restore: RestoreBar
     detect: DetectPanel
     lesions: LesionsPanel
+    planes: PlanesPanel
     correct: CorrectPanel
     export: ExportPanel
 
@@ -74,6 +77,7 @@ class DockController:
         self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, memory)
         self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
         self.lesions = LesionsPresenter(self.session, panels.lesions, preferences.colours)
+        self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
         self.autosaving = Autosaving(self.session, self.correcting, panels.restore, self._is_busy)
@@ -159,6 +163,7 @@ class DockController:
             RESTORE: self.autosaving.presenter.restore,
             FORGET: self.autosaving.presenter.discard,
             actions.CARD: self.panels.detect.open_card,
+            actions.PLANES: self.panels.planes.turn,
             actions.COLUMNS: self.panels.lesions.choose_columns,
         }
 

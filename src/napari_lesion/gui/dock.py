@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lesion.gui.controller import DockController
@@ -16,6 +16,7 @@ from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
+from napari_lesion.gui.widgets.planes import PlanesPanel
 from napari_lesion.gui.widgets.restore import RestoreBar
 from napari_lesion.gui.widgets.scroll import DownwardScrollArea
 from napari_lesion.gui.widgets.study import StudyPanel
@@ -44,6 +45,7 @@ class LesionDock(QWidget):
         self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
         self.restore = RestoreBar()
         self.lesions = LesionsPanel()
+        self.planes = PlanesPanel()
         self.correct = CorrectPanel()
         self.export = ExportPanel()
         self._window: QObject | None = None
@@ -79,6 +81,11 @@ class LesionDock(QWidget):
             self._window = window
             window.installEventFilter(self)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show the other planes where there is room."""
+        super().resizeEvent(event)
+        self.planes.follow_height(self.height())
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stop everything when the window closes."""
         if event.type() == QEvent.Type.Close:
@@ -105,6 +112,7 @@ class LesionDock(QWidget):
         self._layout.addWidget(self.detect)
         self._layout.addWidget(rule())
         self._layout.addWidget(self.lesions, 1)
+        self._layout.addWidget(self.planes)
         for panel in (self.correct, self.export):
             self._layout.addWidget(rule())
             self._layout.addWidget(panel)

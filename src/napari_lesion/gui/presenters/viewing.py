@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from psygnal import Signal
 
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.table import Row
@@ -133,10 +134,14 @@ def extent_mm(row: Row) -> float:
 class ViewerPresenter:
     """Keeps the viewer in step with the session."""
 
+    window_changed = Signal()
+    """The image is shown in another window."""
+
     def __init__(self, session: Session, view: ViewerView, preferences: Preferences) -> None:
         self._session = session
         self._view = view
         self._colours = preferences.colours
+        self.window: Window | None = None
         self.style = MaskStyle(preferences.outline, preferences.outline_px, preferences.fill_opacity)
         session.labels_changed.connect(self._on_labels)
         session.lesions_changed.connect(self._on_lesions)
@@ -145,13 +150,16 @@ class ViewerPresenter:
 
     def show(self, study: Study, window: Window) -> None:
         """Show a study that was just opened."""
+        self.window = window
         self._view.show(study, window)
         self._view.set_style(self.style)
         self._on_lesions()
 
     def set_window(self, window: Window) -> None:
         """Show the image in another window."""
+        self.window = window
         self._view.set_window(window)
+        self.window_changed.emit()
 
     def set_hidden(self, hidden: bool) -> None:
         """Hide lesions and axes, or show them again."""

@@ -50,15 +50,17 @@ class ExportPanel(QWidget):
     def show_state(self, sentence: str, *, warning: bool) -> None:
         """Show what was exported, or that something is not yet."""
         say(self._state, sentence, "caution" if warning else "dim")
+        say(self._error, "")
 
     def show_error(self, error: LesionError) -> None:
         """Show why nothing was exported."""
-        say(self._state, error.message, "error")
+        say(self._state, "")
+        say(self._error, error.message)
 
     @property
     def said(self) -> str:
         """The message that stands in the panel."""
-        return str(self._state.text())
+        return str(self._error.text() or self._state.text())
 
     def set_palette(self, palette: Palette) -> None:
         """Take the colours of another theme."""
@@ -74,6 +76,8 @@ class ExportPanel(QWidget):
         widgets["save_probability"].text = "Probability"
         layout.addLayout(row(heading("Export"), 1, self._export))
         layout.addLayout(row(QLabel("Mask"), *(widget.native for widget in widgets.values()), 1))
-        self._state = line("dim", wrap=True)
-        layout.addWidget(self._state)
-        say(self._state, "")
+        self._state = line("dim")
+        self._error = line("error", wrap=True)
+        for words in (self._state, self._error):
+            layout.addWidget(words)
+            say(words, "")

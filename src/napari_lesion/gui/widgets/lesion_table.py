@@ -32,7 +32,7 @@ LIGHTER_ROLE = Qt.ItemDataRole.UserRole + 2
 SWATCH = 10
 SPACE = 5
 ROW_HEIGHT = 24
-LEAST_HEIGHT = 5 * ROW_HEIGHT
+LEAST_HEIGHT = 4 * ROW_HEIGHT
 
 Index: TypeAlias = QModelIndex | QPersistentModelIndex
 
@@ -194,7 +194,7 @@ class LesionTableView(QTableView):
         self.setAccessibleName("Lesions")
 
     def sizeHint(self) -> QSize:
-        """Room for a header and four rows; it takes what is left."""
+        """Room for a header and three rows; it takes what is left."""
         return QSize(320, LEAST_HEIGHT)
 
     def fit_columns(self) -> None:

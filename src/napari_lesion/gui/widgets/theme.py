@@ -74,6 +74,7 @@ def style_sheet(palette: Palette) -> str:
         border: 1px solid {p.accent};
     }}
     QPushButton:checked {{ background: {p.accent}; color: #FFFFFF; }}
+    QCollapsible > QPushButton:checked {{ background: {p.primary}; color: {p.text}; }}
     QToolButton {{ padding: 3px; }}
     QTableView {{
         background: {p.background}; alternate-background-color: {p.foreground}; gridline-color: {p.foreground};
