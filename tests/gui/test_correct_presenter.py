@@ -214,6 +214,10 @@ def test_the_line_says_how_the_lesion_stands_to_the_model(bench: Bench) -> None:
     bench.paint(bench.canvas.label, (slice(9, 10), slice(9, 10), slice(9, 12)))
     assert bench.session.selected == 3
     assert bench.sentence == "Lesion 3: drawn by hand, 6.0 mm³"
+    bench.presenter.undo()
+    bench.presenter.undo()
+    bench.paint(4, (slice(3, 4), slice(12, 14), slice(12, 14)))
+    assert bench.sentence == "Lesion 4: made by hand on a mark of the model, 8.0 mm³"
 
 
 def test_paint_and_erase_are_taken_up_and_put_down(bench: Bench) -> None:

@@ -15,7 +15,8 @@ def change_words(editor: Editor | None, label: int) -> tuple[str, str]:
         return f"Lesion {label}: as the model drew it", ""
     change = editor.compare(label)
     if not change.model_voxels:
-        return f"Lesion {label}: drawn by hand, {_number(change.volume_mm3)} mm³", ""
+        origin = "drawn by hand" if lesion.status == Status.MANUAL else "made by hand on a mark of the model"
+        return f"Lesion {label}: {origin}, {_number(change.volume_mm3)} mm³", ""
     difference = f"{_signed(change.difference_mm3)} mm³ ({_signed(change.difference_percent)} %)"
     detail = (
         f"{_number(change.added_mm3)} mm³ added to the model's mask, {_number(change.removed_mm3)} mm³ taken away; "
