@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -39,8 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpacked_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sdist")
     archive = build("sdist", ROOT, folder)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     return folder / archive.name.removesuffix(".tar.gz")
 
 
@@ -84,11 +83,11 @@ def test_sdist_carries_what_its_own_checks_need(unpacked_sdist: Path) -> None:
 
 
 def test_napari_finds_the_plugin_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
-    run(python, "-m", "pip", "install", "-q", "--no-deps", wheel, cwd=tmp_path)
-    run(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", "npe2", cwd=tmp_path)
-    npe2 = python.with_name("npe2")
+    venv.create(tmp_path / "env")
+    install = (sys.executable, "-m", "pip", "--python", tmp_path / "env", "install", "-q")
+    run(*install, "--no-deps", wheel, cwd=tmp_path)
+    run(*install, "-c", ROOT / "constraints.txt", "npe2", cwd=tmp_path)
+    npe2 = tmp_path / "env" / "bin" / "npe2"
     assert "valid" in run(npe2, "validate", "napari-lesion", cwd=tmp_path)
     listed = json.loads(run(npe2, "list", "--format", "json", "--fields", "name,version,contributions", cwd=tmp_path))
     (plugin,) = (entry for entry in listed if entry["name"] == "napari-lesion")
