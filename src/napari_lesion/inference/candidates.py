@@ -97,8 +97,13 @@ def _groups(probability: ProbabilityMap, level: int) -> Iterator[tuple[Box, npt.
 
 def _tiles(above: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which tiles of a block hold a voxel."""
-    for axis, n in enumerate(above.shape):
-        above = np.logical_or.reduceat(above, np.arange(0, n, TILE), axis=axis)
+    missing = [-n % TILE for n in above.shape]
+    if any(missing):
+        above = np.pad(above, [(0, n) for n in missing])
+    for axis in range(3):
+        shape = list(above.shape)
+        shape[axis : axis + 1] = [shape[axis] // TILE, TILE]
+        above = np.asarray(above.reshape(shape).any(axis=axis + 1))
     return above
 
 
