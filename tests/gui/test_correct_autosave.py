@@ -9,6 +9,7 @@ from unittest.mock import MagicMock, create_autospec
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QMessageBox
 
 from napari_lesion.core.errors import OutputError
 from napari_lesion.core.findings import Check
@@ -237,8 +238,35 @@ def test_all_kept_work_can_be_forgotten(start: Callable[[], Desk]) -> None:
         desk.open(seed)
         desk.edit()
         desk.tick()
+    desk.view.confirm_forget.return_value = False
+    assert desk.presenter.clear() == 0
+    desk.view.confirm_forget.assert_called_with(2, desk.store.nbytes)
+    desk.view.confirm_forget.return_value = True
     assert desk.presenter.clear() == 2
     assert desk.store.nbytes == 0
+
+
+def test_the_bar_asks_before_anything_is_lost(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = RestoreBar()
+    qtbot.addWidget(bar)
+    asked: list[str] = []
+    yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+    answers = [yes, no, yes]
+
+    def answer(_parent: object, _title: str, words: str) -> QMessageBox.StandardButton:
+        asked.append(words)
+        return answers.pop(0)
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    monkeypatch.setattr(QMessageBox, "information", lambda *words: asked.append(words[-1]))
+    assert bar.confirm_replace(3)
+    assert not bar.confirm_forget(2, 5 * 2**20)
+    assert bar.confirm_forget(1, 10)
+    assert not bar.confirm_forget(0, 0)
+    assert "3 lesions" in asked[0]
+    assert "2 studies (5 MB)" in asked[1]
+    assert "1 study (1 MB)" in asked[2]
+    assert asked[3] == "No work is kept on this computer."
 
 
 def test_the_bar_shows_an_offer_and_an_error(qtbot: Any) -> None:

@@ -82,6 +82,7 @@ class DockController:
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
         self.autosaving = Autosaving(self.session, self.correcting, panels.restore, self._is_busy)
         self._bound: list[str] = []
+        self._at_end: list[Callable[[], None]] = []
         self._open = True
         self._connect_panels()
         self._connect_world()
@@ -95,11 +96,17 @@ class DockController:
         self.lesions.show()
         self.export.show()
 
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call this when the dock or the viewer closes."""
+        self._at_end.append(callback)
+
     def shutdown(self) -> None:
         """Stop jobs, keys and listening; called once, when the dock or the viewer closes."""
         if not self._open:
             return
         self._open = False
+        for callback in self._at_end:
+            callback()
         self.runner.abandon()
         self.quick.abandon()
         self.autosaving.close()
@@ -119,6 +126,7 @@ class DockController:
         p.study.window_chosen.connect(self.study.set_window)
         p.study.offer_answered.connect(self.study.answer_reader_offer)
         p.study.modality_stated.connect(self.study.state_modality)
+        p.study.forget_clicked.connect(self.autosaving.presenter.clear)
         p.detect.detect_clicked.connect(self.detect.detect)
         p.detect.cancel_clicked.connect(self.detect.cancel)
         p.detect.model_chosen.connect(self._choose_model)

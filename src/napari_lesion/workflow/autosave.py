@@ -201,11 +201,16 @@ class AutosaveStore:
 
     def clear(self) -> int:
         """Forget every autosave; returns the number of studies that were kept."""
-        studies = len(list(self.folder.glob(f"*{SUFFIX}")))
+        studies = self.studies
         for path in [*self._files(), *self.folder.glob(".*")]:
             with suppress(OSError):
                 path.unlink()
         return studies
+
+    @property
+    def studies(self) -> int:
+        """Number of studies that are kept."""
+        return len(list(self.folder.glob(f"*{SUFFIX}")))
 
     @property
     def nbytes(self) -> int:

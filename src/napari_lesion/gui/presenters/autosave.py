@@ -37,6 +37,10 @@ class RestoreView(Protocol):
         """Ask whether so many lesions that are there now may be replaced."""
         ...
 
+    def confirm_forget(self, studies: int, nbytes: int) -> bool:
+        """Ask whether the kept work of so many studies may be deleted; says so when there is none."""
+        ...
+
 
 class AutosavePresenter:
     """Keeps the open study in the store, and offers what the store holds of a study that is opened.
@@ -130,7 +134,9 @@ class AutosavePresenter:
             self._store.discard(offer)
 
     def clear(self) -> int:
-        """Forget all kept work, of every study; returns the number of studies."""
+        """Forget all kept work, of every study, when the user confirms it; returns the number of studies."""
+        if not self._view.confirm_forget(self._store.studies, self._store.nbytes):
+            return 0
         self._take_back()
         return self._store.clear()
 

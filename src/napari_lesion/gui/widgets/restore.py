@@ -55,3 +55,14 @@ class RestoreBar(QWidget):
             self, "Restore kept work", f"Restoring replaces the {words} in the table now. Restore?"
         )
         return bool(answer == QMessageBox.StandardButton.Yes)
+
+    def confirm_forget(self, studies: int, nbytes: int) -> bool:
+        """Ask whether all kept work may be deleted; says so when there is none."""
+        title = "Forget all kept work"
+        if not studies:
+            QMessageBox.information(self, title, "No work is kept on this computer.")
+            return False
+        words = "1 study" if studies == 1 else f"{studies} studies"
+        size = max(1, round(nbytes / 2**20))
+        question = f"Delete the kept work on {words} ({size} MB) from this computer? Exported files stay."
+        return bool(QMessageBox.question(self, title, question) == QMessageBox.StandardButton.Yes)

@@ -47,6 +47,7 @@ class StudyPanel(QWidget):
     window_chosen = Signal(object)
     modality_stated = Signal(object)
     offer_answered = Signal(bool)
+    forget_clicked = Signal()
 
     def __init__(self, samples: Sequence[tuple[str, str]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -180,6 +181,8 @@ class StudyPanel(QWidget):
         menu.addSeparator()
         for name, title in self._samples:
             menu.addAction(f"Sample: {title}").triggered.connect(partial(self._on_sample, name))
+        menu.addSeparator()
+        menu.addAction("Forget all kept work…").triggered.connect(self.forget_clicked)
         self._recent = self._menu_button(actions.RECENT)
         self._recent.setEnabled(False)
         self._adopt = tool(actions.ADOPT)
