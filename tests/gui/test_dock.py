@@ -311,3 +311,77 @@ def test_theme_changes_with_napari(desk: Any, study_file: Path) -> None:
     assert desk.dock.styleSheet() != dark
     desk.viewer.theme = "dark"
     assert desk.dock.styleSheet() == dark
+
+
+def test_closing_the_dock_while_running_leaves_a_working_viewer(desk: Any, network: Any, study_file: Path) -> None:
+    desk.open(study_file)
+    network.gate.clear()
+    desk.dock.detect.press_detect()
+    desk.until(network.started.is_set)
+    controller = desk.controller
+    desk.viewer.window.remove_dock_widget(desk.dock)
+    desk.until(lambda: not controller.runner.busy)
+    desk.viewer.theme = "light"
+    desk.viewer.dims.set_current_step(0, 3)
+    assert not desk.viewer.keymap
+    assert "Lesions" in desk.viewer.layers
+    _, desk.dock = desk.viewer.window.add_plugin_dock_widget("napari-lesion")
+    assert desk.viewer.keymap
+
+
+def test_dropped_file_is_opened(desk: Any, study_file: Path) -> None:
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(study_file))])
+    event = QDropEvent(
+        QPointF(5, 5),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    desk.dock.dropEvent(event)
+    desk.idle()
+    assert desk.study.volume.source.path == study_file
+
+
+def test_what_cannot_be_written_is_said_and_nothing_is_lost(desk: Any, study_file: Path, tmp_path: Path) -> None:
+    desk.open(study_file)
+    desk.detect()
+    blocked = tmp_path / "a_file"
+    blocked.touch()
+    desk.controller.export.export_to(blocked)
+    desk.idle()
+    assert "a_file" in desk.dock.export.said
+    assert desk.study.unsaved
+    assert len(desk.texts()) == 2
+
+
+def test_empty_folder_is_said(desk: Any, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    desk.open(empty)
+    assert desk.study is None
+    assert "empty" in desk.dock.study.said
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
+def test_nothing_is_cut_off(desk: Any, study_file: Path, width: int, height: int) -> None:
+    from qtpy.QtWidgets import QAbstractButton, QScrollArea
+
+    desk.viewer.window.resize(width, height)
+    desk.open(study_file)
+    desk.controller.study.answer_reader_offer(False)
+    desk.detect()
+    desk.controller.lesions.step(1)
+    desk.qtbot.wait(200)
+    area = desk.dock.findChild(QScrollArea)
+    assert area.widget().width() <= area.viewport().width()
+    table = desk.dock.lesions.table
+    assert table.mapTo(area.widget(), table.rect().bottomLeft()).y() <= area.viewport().height()
+    assert table.horizontalScrollBar().maximum() == 0
+    for widget in desk.dock.findChildren(QAbstractButton):
+        if widget.isVisible() and widget.text():
+            assert widget.width() >= widget.minimumSizeHint().width(), widget.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class LesionDock(QWidget):
         self.destroyed.connect(self.controller.shutdown)
         self._set_theme()
         napari_viewer.events.theme.connect(self._set_theme)
+        self.controller.at_end(partial(napari_viewer.events.theme.disconnect, self._set_theme))
         self.controller.start()
 
     def sizeHint(self) -> QSize:
@@ -85,6 +87,12 @@ class LesionDock(QWidget):
         """Show the other planes where there is room."""
         super().resizeEvent(event)
         self.planes.follow_height(self.height())
+
+    def event(self, event: QEvent) -> bool:
+        """Stop everything when napari takes the dock out of its window."""
+        if event.type() == QEvent.Type.ParentChange and self._window is not None and self.parent() is None:
+            self.controller.shutdown()
+        return bool(super().event(event))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stop everything when the window closes."""
