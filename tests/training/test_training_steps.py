@@ -104,10 +104,13 @@ def test_marks_where_no_lesion_is_can_cost_more() -> None:
     marked = clean.clone()
     marked[1, 0, 3:5, 3:5, 3:5] = 4.0
 
-    def cost(false_marks: bool) -> float:
-        return (lesion_loss(marked, label, false_marks) - lesion_loss(clean, label, false_marks)).item()
+    def cost(smooth: float = 1e-5, batch_dice: float = 0.0) -> float:
+        losses = [lesion_loss(logits, label, smooth, batch_dice) for logits in (marked, clean)]
+        return (losses[0] - losses[1]).item()
 
-    assert cost(false_marks=True) > 2 * cost(false_marks=False) > 0
+    assert cost() > 0
+    assert cost(smooth=1.0) > 2 * cost()
+    assert cost(batch_dice=1.0) > 1.2 * cost()
 
 
 def test_presets_are_read_by_name_and_by_path(tmp_path: Path) -> None:

@@ -41,10 +41,13 @@ class Stage:
         Share of the background patches that are centred on mined false marks.
     inset_fraction
         Share of the patches of cubes and slabs that are set into the lung of a scan.
-    false_marks
-        Whether the loss lets false marks cost more (`network.lesion_loss`).
+    smooth, batch_dice
+        Voxels added to intersection and union of each patch, and weight of the Dice over the whole batch
+        (`network.lesion_loss`); both let marks in patches without a lesion cost more.
     learning_rate
         Peak of the warm-up and cosine schedule.
+    start_from
+        Stage whose best weights this one starts from; empty for the one before.
     mine_first
         Whether false marks are mined with the weights of the stage before.
     """
@@ -56,8 +59,10 @@ class Stage:
     background_patches: int = 2
     hard_fraction: float = 0.0
     inset_fraction: float = 0.5
-    false_marks: bool = False
+    smooth: float = 1e-5
+    batch_dice: float = 0.0
     learning_rate: float = 1e-3
+    start_from: str = ""
     mine_first: bool = False
 
 
@@ -78,7 +83,12 @@ class TrainingConfig:
     intensity
         Window of the input.
     stages
-        Stretches of training, each starting from the best weights of the one before.
+        Stretches of training, each starting from the best weights of an earlier one.
+    average
+        Weights whose mean is the result, as ``stage/best`` or ``stage/last``; empty for the best of the last
+        stage.
+    centre
+        Probability of that mean which is shifted to one half; 0.5 shifts nothing.
     weight_decay, warmup_steps, ema_decay, max_grad_norm
         AdamW decay, warm-up of the schedule, decay of the running mean of the weights (which is what
         is validated and kept), gradient clipping.
@@ -88,6 +98,8 @@ class TrainingConfig:
 
     name: str
     stages: tuple[Stage, ...]
+    average: tuple[str, ...] = ()
+    centre: float = 0.5
     fold: int = 0
     seed: int = 2026
     channels: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -112,7 +124,7 @@ class TrainingConfig:
             When a key is unknown or one is missing.
         """
         content = {**content, "stages": tuple(content.get("stages", ()))}
-        for key in ("channels", "strides"):
+        for key in ("channels", "strides", "average"):
             if key in content:
                 content[key] = tuple(content[key])
         try:

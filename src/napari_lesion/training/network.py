@@ -55,11 +55,13 @@ def network_arguments(config: TrainingConfig) -> dict[str, object]:
     }
 
 
-def lesion_loss(logits: torch.Tensor, label: torch.Tensor, false_marks: bool = False) -> torch.Tensor:
+def lesion_loss(
+    logits: torch.Tensor, label: torch.Tensor, smooth: float = 1e-5, batch_dice: float = 0.0
+) -> torch.Tensor:
     """Dice of each patch plus cross-entropy, with the ignored voxels left out.
 
     Dice is taken by patch, not over the batch: a 4 mm nodule counts as much as one of 30 mm. But a patch
-    without a lesion then has a Dice of 0 whatever is marked in it.
+    without a lesion then has a Dice of 0 whatever is marked in it, unless ``smooth`` or ``batch_dice`` is given.
 
     Parameters
     ----------
@@ -67,18 +69,19 @@ def lesion_loss(logits: torch.Tensor, label: torch.Tensor, false_marks: bool = F
         Shape (n, 1, x, y, z).
     label
         `BACKGROUND`, `LESION` or `IGNORE` of the same shape.
-    false_marks
-        Let marks in patches without a lesion cost more than their share of the cross-entropy: one voxel
-        is added to intersection and union of each patch, and Dice over the whole batch to the loss.
+    smooth
+        Voxels added to intersection and union of each patch; with 1, any mark in a patch without a lesion
+        costs about as much as a missed nodule.
+    batch_dice
+        Weight of a further Dice over all patches together, in which large marks cost most.
     """
     import torch
     from monai.losses import DiceCELoss, DiceLoss
 
     silenced = torch.where(label == IGNORE, torch.full_like(logits, SURELY_BACKGROUND), logits)
     lesion = (label == LESION).to(logits.dtype)
-    smooth = 1.0 if false_marks else 1e-5
     loss: torch.Tensor = DiceCELoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth)(silenced, lesion)
-    return loss + DiceLoss(sigmoid=True, batch=True)(silenced, lesion) if false_marks else loss
+    return loss + batch_dice * DiceLoss(sigmoid=True, batch=True)(silenced, lesion) if batch_dice else loss
 
 
 def predict_probability(network: torch.nn.Module, image: torch.Tensor, roi: int, fast: bool = False) -> torch.Tensor:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HIT_IOU = 0.1
 AGREED_READERS = 3
 CUBE_ROI, SCAN_ROI = 64, 96
-SCAN_MARK_COST, CUBE_MARK_COST = 0.002, 0.05
+SCAN_MARK_COST, CUBE_MARK_COST = 0.005, 0.05
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

@@ -18,6 +18,7 @@ import typer
 
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights, save_atomically
+from napari_lesion.training.combine import average_weights, centre_threshold
 from napari_lesion.training.config import Stage, TrainingConfig, load_config
 from napari_lesion.training.folds import load_folds
 from napari_lesion.training.mine import hard_points, mine_marks, with_doubt
@@ -117,7 +118,7 @@ def train_step(
     state.network.train()
     with torch.autocast(device.type, torch.bfloat16):
         logits = state.network(batch["image"].to(device))
-    loss = lesion_loss(logits.float(), batch["label"].to(device), stage.false_marks)
+    loss = lesion_loss(logits.float(), batch["label"].to(device), stage.smooth, stage.batch_dice)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.max_grad_norm)
@@ -213,6 +214,7 @@ class _Keeper:
         log.info("step %d loss %.3f %s", state.step, loss, summary)
         if merit(summary) > max(former, default=-np.inf):
             save_atomically(state.mean_network.module.state_dict(), self.best)
+        save_atomically(state.mean_network.module.state_dict(), self.best.with_name("last.pt"))
 
 
 def _run_steps(
@@ -236,15 +238,22 @@ def _run_steps(
 
 
 def train(data: Path, config: TrainingConfig, place: RunPlace) -> Path:
-    """Train all stages and return the file with the best weights of the last."""
+    """Train all stages and return the file with the weights that come of them."""
     scenes = load_split(data, config, place.out / "scenes")
     log.info("%d cases to train on, %d held out", len(scenes.train), len(scenes.held_out))
-    weights: Path | None = None
+    best: dict[str, Path] = {}
     for stage in config.stages:
-        weights = train_stage(config, stage, scenes, place, weights)
-    if weights is None:
-        raise ValueError("a preset has at least one stage")
-    return weights
+        before = best.get(stage.start_from, list(best.values())[-1] if best else None)
+        best[stage.name] = train_stage(config, stage, scenes, place, before)
+    return _combine(config, place, list(best.values())[-1])
+
+
+def _combine(config: TrainingConfig, place: RunPlace, last: Path) -> Path:
+    parts = [place.out / f"{part}.pt" for part in config.average] or [last]
+    weights = average_weights([load_weights(part) for part in parts])
+    result = place.out / "weights.pt"
+    save_atomically(centre_threshold(weights, config.centre), result)
+    return result
 
 
 def main(
@@ -265,7 +274,7 @@ def main(
     config = load_config(preset)
     place = RunPlace(out, device, workers)
     best = train(data, config, place)
-    log.info("best weights: %s", best)
+    log.info("weights: %s", best)
     return best
 
 
