@@ -210,6 +210,7 @@ def _own_metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[s
         "default_threshold": figures["threshold"],
         "min_volume_mm3": MIN_VOLUME_MM3,
         "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
+        "window_gflop": round(window_gflop(config), 3),
         "operating_points": _operating_points(figures),
         "training_patients": sorted({case.patient_id for case in cases}),
     }
