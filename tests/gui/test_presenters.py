@@ -56,6 +56,10 @@ class HeldRunner:
     def busy(self) -> bool:
         return self.job is not None
 
+    @property
+    def running(self) -> str:
+        return self.title if self.busy else ""
+
     def start(self, title: str, job: Job, listener: JobListener) -> int:
         if self.busy:
             raise JobBusyError(self.title)
@@ -221,6 +225,14 @@ def test_a_study_with_work_is_not_left_unasked(study_desk: Any, tmp_path: Path) 
     view.confirm_discard.return_value = True
     presenter.open_path(tmp_path)
     assert runner.busy
+
+
+def test_a_running_export_is_not_cut_short(study_desk: Any, tmp_path: Path) -> None:
+    presenter, view, _, runner, _ = study_desk
+    runner.start("Export", lambda _ctx: None, JobListener(print, print))
+    presenter.open_path(tmp_path)
+    assert runner.titles == ["Export"]
+    assert "Export is still running" in view.show_error.call_args.args[0].message
 
 
 def test_what_cannot_be_opened_leaves_the_study_before(study_desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:

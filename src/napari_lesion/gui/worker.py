@@ -156,6 +156,11 @@ class QtJobRunner(QObject):
         """Whether a job runs that was not abandoned."""
         return self._current is not None
 
+    @property
+    def running(self) -> str:
+        """Title of the job that runs; empty for none."""
+        return self._current.title if self._current is not None else ""
+
     def is_current(self, number: int) -> bool:
         """Whether the job of this number is the one that is listened to."""
         return self._current is not None and self._current.number == number

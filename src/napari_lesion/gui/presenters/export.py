@@ -14,6 +14,9 @@ from napari_lesion.workflow.export import ExportParameters, ExportRequest, Expor
 from napari_lesion.workflow.study import Study
 
 
+TITLE = "Export"
+
+
 class ExportView(Protocol):
     """The export panel as the presenter knows it."""
 
@@ -86,7 +89,7 @@ class ExportPresenter:
             partial(self._exported, study), self._failed, self._view.show_progress, self._cancelled
         )
         try:
-            self._runner.start("Export", job, listener)
+            self._runner.start(TITLE, job, listener)
         except LesionError as error:
             self._view.show_error(error)
             return

@@ -61,6 +61,11 @@ class JobRunner(Protocol):
         """Whether a job runs that was not abandoned."""
         ...
 
+    @property
+    def running(self) -> str:
+        """Title of the job that runs; empty for none."""
+        ...
+
     def start(self, title: str, job: Job, listener: JobListener) -> int:
         """Start a job and return its number; `JobBusyError` when one is running."""
         ...

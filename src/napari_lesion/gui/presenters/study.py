@@ -12,7 +12,8 @@ from napari_lesion.core.errors import LesionError
 from napari_lesion.core.findings import Check
 from napari_lesion.core.jobs import JobContext, Progress
 from napari_lesion.core.volume import Modality, Volume
-from napari_lesion.gui.presenters.jobs import Job, JobListener, JobRunner
+from napari_lesion.gui.presenters.export import TITLE as EXPORT
+from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener, JobRunner
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
 from napari_lesion.gui.reader_offer import WORDS, ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
@@ -192,6 +193,9 @@ class StudyPresenter:
             self.set_window(self._windows[following])
 
     def _may_leave(self) -> bool:
+        if self._runner.running == EXPORT:
+            self._view.show_error(JobBusyError(EXPORT))
+            return False
         study = self._session.study
         return study is None or not study.unsaved or self._view.confirm_discard()
 
