@@ -13,7 +13,6 @@ from napari_lesion.gui.session import Session
 from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study
 from napari_lesion.workflow.study import Study
 
-
 TITLE = "Export"
 
 
