@@ -339,7 +339,7 @@ class CorrectPresenter:
         if self._canvas.stroking:
             install_measurement(editor.study, measurement)
             self._session.painting()
-        else:
+        elif not self._stale.issuperset(measurement.table.rows):
             install_measurement(editor.study, _without(measurement, self._stale))
             self._session.measured()
         self._show_change()
