@@ -226,3 +226,17 @@ def test_the_plan_stays_inside_the_search_region(tiny_bundle: BundleInfo) -> Non
     assert len(plan.starts) == 3
     assert (plan.starts[0][2], plan.starts[-1][2] + 32) == (6, 86), "the region runs from 16 to 76"
     assert len(plan_search(grid, whole, tiny_bundle).starts) > 100
+
+
+def test_the_speed_of_the_processor_tells_the_time_of_a_first_run(
+    write_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundles = [
+        read_bundle(write_bundle(tmp_path / name, own={"window_gflop": gflop}, seed=71))
+        for name, gflop in (("small", 1.0), ("large", 40.0))
+    ]
+    small, large = (estimate(GRIDS[0], bundle, CPU) for bundle in bundles)
+    assert small.basis is Basis.SPEED
+    assert small.seconds is not None
+    assert large.seconds == pytest.approx(40 * small.seconds)
+    assert "roughly" in large.words

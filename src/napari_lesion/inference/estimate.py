@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,9 @@ WINDOW_BYTES: Final = {"openvino": 50.0, "torch": 170.0}
 """Activations of the residual UNet for each voxel of a window (both measured: docs/inference.md)."""
 MODEL_BYTES: Final = 18.0
 """For each voxel of the model grid: image, sum and weight in float32, labels, two masks."""
+EFFICIENCY: Final = {"openvino": 0.5, "torch": 0.15}
+"""Measured: speed of the residual UNet over that of a float32 matrix product (docs/inference.md)."""
+SPEED_EDGE: Final = 768
 
 
 class Basis(StrEnum):
@@ -31,6 +35,7 @@ class Basis(StrEnum):
 
     LAST_RUN = "last run"
     PROBE = "probe"
+    SPEED = "speed of the processor"
     UNKNOWN = "unknown"
 
 
@@ -43,7 +48,7 @@ class Estimate:
     windows
         Windows to compute; exact when the search region was given, else those of the whole grid, an upper bound.
     seconds
-        Expected seconds of the search; None when the model never ran on this machine and no probe was made.
+        Expected seconds of the search; None when the model never ran on this machine and nothing tells its work.
     memory_mib
         Expected peak memory of the process, MiB, with the image itself.
     basis
@@ -73,8 +78,9 @@ class Estimate:
         """Time and place, for people: ``about 6 s on the CPU (OpenVINO)``."""
         if self.seconds is None:
             return f"{self.windows} windows on {self.device_words}, time not known before the first run here"
-        size = f"{self.seconds:.0f} s" if self.seconds < 90 else f"{self.seconds / 60:.0f} min"
-        return f"{'about' if self.exact else 'at most about'} {size} on {self.device_words}"
+        size = f"{max(1.0, self.seconds):.0f} s" if self.seconds < 90 else f"{self.seconds / 60:.0f} min"
+        rough = "roughly" if self.basis is Basis.SPEED else "about"
+        return f"{rough if self.exact else f'at most {rough}'} {size} on {self.device_words}"
 
 
 def estimate(
@@ -107,6 +113,8 @@ def estimate(
     pace, basis = recall(bundle, backend, device), Basis.LAST_RUN
     if pace is None and probe:
         pace, basis = probe_window(bundle, settings), Basis.PROBE
+    if pace is None:
+        pace, basis = _pace_of_processor(bundle, backend, device), Basis.SPEED
     return Estimate(
         windows=len(plan.starts),
         seconds=None if pace is None else pace * len(plan.starts),
@@ -116,6 +124,25 @@ def estimate(
         device=device,
         backend=backend,
     )
+
+
+def _pace_of_processor(bundle: BundleInfo, backend: str, device: str) -> float | None:
+    """Seconds a window, from the work that the bundle states and the speed of this CPU; None when unknown."""
+    if bundle.window_gflop is None or device != "cpu":
+        return None
+    return bundle.window_gflop / (EFFICIENCY[backend] * _processor_gflops())
+
+
+@cache
+def _processor_gflops() -> float:
+    """Speed of a float32 matrix product on this machine, 10⁹ operations a second; the best of several."""
+    matrix = np.ones((SPEED_EDGE, SPEED_EDGE), dtype=np.float32)
+    seconds = []
+    for _ in range(6):
+        began = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - began)
+    return 2.0 * SPEED_EDGE**3 / min(seconds) / 1e9
 
 
 def probe_window(bundle: BundleInfo, settings: EngineSettings) -> float:

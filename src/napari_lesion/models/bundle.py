@@ -85,6 +85,8 @@ class BundleInfo:
         Input channels; how logits become probabilities; output channel that is the lesion; label meanings.
     default_threshold, min_volume_mm3, max_slice_spacing_mm
         Probability at which lesions are drawn, smallest lesion kept, thickest slices the model was made for.
+    window_gflop
+        Floating-point operations of one window, 10⁹; tells the time that a first run will take.
     operating_points, training_patients
         Of the model card.
     network_def
@@ -112,6 +114,7 @@ class BundleInfo:
     default_threshold: float = 0.5
     min_volume_mm3: float = 0.0
     max_slice_spacing_mm: float | None = None
+    window_gflop: float | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     training_patients: tuple[str, ...] = ()
 

@@ -153,6 +153,7 @@ class _Reader:
             "default_threshold": self.own("default_threshold", _probability, 0.5),
             "min_volume_mm3": self.own("min_volume_mm3", _not_negative, 0.0),
             "max_slice_spacing_mm": self.own("max_slice_spacing_mm", _optional_positive, None),
+            "window_gflop": self.own("window_gflop", _optional_positive, None),
         }
 
     def _literal(self, value: Any) -> Any:

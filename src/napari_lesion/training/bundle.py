@@ -21,7 +21,7 @@ from napari_lesion.training.checkpoints import load_weights, save_atomically
 from napari_lesion.training.config import Intensity, TrainingConfig, load_config
 from napari_lesion.training.evaluate import held_out_scenes, report, sweep
 from napari_lesion.training.folds import load_folds
-from napari_lesion.training.network import build_network, network_arguments
+from napari_lesion.training.network import build_network, network_arguments, window_gflop
 from napari_lesion.training.scoring import SCAN_ROI
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _own_metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[s
         "default_threshold": figures["threshold"],
         "min_volume_mm3": MIN_VOLUME_MM3,
         "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
-        "window_gflop": round(window_gflop(config), 3),
+        "window_gflop": round(window_gflop(config, SCAN_ROI), 3),
         "operating_points": _operating_points(figures),
         "training_patients": sorted({case.patient_id for case in cases}),
     }

@@ -27,6 +27,17 @@ def build_network(config: TrainingConfig) -> torch.nn.Module:
     return network
 
 
+def window_gflop(config: TrainingConfig, roi: int) -> float:
+    """Floating-point operations of one window of ``roi``³ voxels, 10⁹, as torch counts them."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = build_network(config).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 1, roi, roi, roi))
+    return float(counter.get_total_flops()) / 1e9
+
+
 def _expect_background(network: torch.nn.Module) -> None:
     """Start from a small lesion probability (the bias of Lin et al. 2017, doi:10.1109/ICCV.2017.324).
 

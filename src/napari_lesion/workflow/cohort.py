@@ -113,7 +113,7 @@ def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) ->
     chosen = request.opening
     modality = Modality(chosen.modality) if chosen.modality else None
     study = open_study(OpenRequest(path, modality=modality, resample_sheared=chosen.resample_sheared), ctx)
-    fit = check_fit(study.volume, request.model, request.parameters)
+    fit = check_fit(study.volume, request.model, request.parameters, ctx)
     warnings = [f.message for check in (study.check, fit.check) for f in check.findings if f.level == Level.YELLOW]
     detection = detect_lesions(request_for(study, request.model, request.parameters), ctx)
     install_detection(study, detection)

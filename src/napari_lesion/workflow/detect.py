@@ -11,7 +11,6 @@ from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.engine import predict
-from napari_lesion.workflow.fit import require_computable
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
@@ -104,7 +103,6 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
     """
     ctx = ctx or JobContext()
     model, parameters = request.model, request.parameters
-    require_computable(request.volume, model, parameters)
     prediction = predict(request.volume, model, parameters.engine, ctx)
     began = time.perf_counter()
     ctx.step("Marking lesions")

@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_lesion.core.errors import InputError
 from napari_lesion.core.findings import Check, Finding, Level
 from napari_lesion.core.grid import Grid
+from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.inference.estimate import Estimate, estimate
+from napari_lesion.inference.organs import find_organ
 from napari_lesion.models.bundle import BundleInfo
 
 if TYPE_CHECKING:
@@ -45,9 +46,13 @@ class Fit:
         return f"{self.check.headline} ({cost})"
 
 
-def check_fit(volume: Volume, model: BundleInfo, parameters: DetectParameters) -> Fit:
-    """Compare a study with what a model was made for; warns, and refuses only what cannot be computed."""
-    cost = estimate(volume.grid, model, parameters.engine)
+def check_fit(volume: Volume, model: BundleInfo, parameters: DetectParameters, ctx: JobContext | None = None) -> Fit:
+    """Compare a study with what a model was made for; warns, and refuses only what cannot be computed.
+
+    The organ is looked for, which takes a second on a whole chest; the detection then finds it done.
+    """
+    organ = find_organ(volume, model.organ, model.modality, ctx)
+    cost = estimate(volume.grid, model, parameters.engine, organ)
     found = [
         *_modality(volume, model),
         *_spacing(volume.grid, model),
@@ -57,13 +62,6 @@ def check_fit(volume: Volume, model: BundleInfo, parameters: DetectParameters) -
     if not found:
         found = [Finding(Level.GREEN, "suits", f"{model.title} suits this study")]
     return Fit(Check(tuple(found)), cost)
-
-
-def require_computable(volume: Volume, model: BundleInfo, parameters: DetectParameters) -> None:
-    """Raise `InputError` when the fit check is red."""
-    check = check_fit(volume, model, parameters).check
-    if check.level == Level.RED:
-        raise InputError(f"{model.title} cannot run on this study", check.headline, "Open another study or model")
 
 
 def _modality(volume: Volume, model: BundleInfo) -> list[Finding]:

@@ -282,7 +282,7 @@ def _sentence(detection: Detection) -> str:
 
 def _fit(study: Study, model: BundleInfo, parameters: DetectParameters, ctx: JobContext) -> Fit:
     ctx.step("Checking the fit")
-    return check_fit(study.volume, model, parameters)
+    return check_fit(study.volume, model, parameters, ctx)
 
 
 def _detect(request: DetectRequest, ctx: JobContext) -> Detection:
