@@ -167,7 +167,7 @@ class StudyPanel(QWidget):
         set_icon(self._open, "open", palette.text)
         set_icon(self._recent, "recent", palette.text)
         set_icon(self._adopt, "layer", palette.text)
-        set_icon(self._sample, "sample", palette.text)
+        set_icon(self._sample, "sample", "#FFFFFF")
         self._show_light()
 
     # -- building ----------------------------------------------------------------------------------------------------
@@ -197,12 +197,13 @@ class StudyPanel(QWidget):
     def _build_empty(self) -> QWidget:
         self._empty = QWidget()
         layout = column(self._empty)
-        words = line("dim", wrap=True)
+        words = line("drop", wrap=True)
         say(words, "Drop an image file or a DICOM folder here, or open one. NIfTI, NRRD, MHA and DICOM.")
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        words.setMinimumHeight(44)
+        words.setMinimumHeight(56)
         layout.addWidget(words)
         self._sample = QPushButton(actions.SAMPLE.title)
+        self._sample.setProperty("role", "main")
         self._sample.setToolTip(actions.SAMPLE.tool_tip)
         self._sample.clicked.connect(partial(self._on_sample, ""))
         layout.addWidget(self._sample)

@@ -64,6 +64,7 @@ def style_sheet(palette: Palette) -> str:
     QLabel[role="caution"] {{
         color: {p.text}; background: {p.foreground}; border-left: 3px solid {p.caution}; padding: 4px 6px;
     }}
+    QLabel[role="drop"] {{ color: {p.dim}; border: 1px dashed {p.dim}; border-radius: 4px; padding: 8px; }}
     QFrame[role="rule"] {{ background: {p.primary}; max-height: 1px; min-height: 1px; border: none; }}
     QPushButton[role="main"] {{
         background: {p.accent}; color: #FFFFFF; font-weight: 600; padding: 6px; min-height: 20px; border-radius: 3px;
