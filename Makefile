@@ -13,7 +13,7 @@ INPUT ?= resources/sample/lidc_0314_part.nii.gz
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Linux without an NVIDIA GPU: the CPU build of torch, which is ten times smaller. `make TORCH_INDEX= ...` takes PyPI's.
+# Linux without an NVIDIA GPU: the CPU build of torch, without the CUDA libraries. `make TORCH_INDEX= ...` takes PyPI's.
 ifeq ($(shell uname -s),Linux)
 ifeq ($(shell command -v nvidia-smi),)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu

@@ -29,6 +29,7 @@ def test_label_has_the_unit() -> None:
         ({"threshold": 0.0}, "at least"),
         ({"device": "tpu"}, "one of"),
         ({"overlap": 0.9}, "at most"),
+        ({"threshold": float("nan")}, "a number"),
     ],
 )
 def test_values_out_of_range_are_refused(change: dict[str, object], words: str) -> None:

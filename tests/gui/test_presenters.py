@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from napari_lesion.core.errors import InputError, LesionError
+from napari_lesion.core.errors import InputError, LesionError, SkewedGridError
 from napari_lesion.core.findings import Check, Finding, Level
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
@@ -179,7 +179,7 @@ def series(selector: str) -> Any:
 def test_one_series_opens_at_once(study_desk: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     presenter, view, session, runner, offer = study_desk
     asked: list[Any] = []
-    monkeypatch.setattr(study_module, "list_series", lambda _path: [series("1.2")])
+    monkeypatch.setattr(study_module, "list_series", lambda _path, _ctx: [series("1.2")])
     monkeypatch.setattr(study_module, "open_study", lambda request, _ctx: asked.append(request) or make_study(()))
     offer.due = True
     path = tmp_path / "scan.nrrd"
@@ -201,7 +201,7 @@ def test_several_series_are_offered(study_desk: Any, monkeypatch: pytest.MonkeyP
     presenter, view, session, runner, _ = study_desk
     found = [series("a"), series("b")]
     asked: list[Any] = []
-    monkeypatch.setattr(study_module, "list_series", lambda _path: found)
+    monkeypatch.setattr(study_module, "list_series", lambda _path, _ctx: found)
     monkeypatch.setattr(study_module, "open_study", lambda request, _ctx: asked.append(request) or make_study(()))
     view.choose_series.return_value = None
     presenter.open_path(tmp_path)
@@ -235,12 +235,38 @@ def test_a_running_export_is_not_cut_short(study_desk: Any, tmp_path: Path) -> N
     assert "Export is still running" in view.show_error.call_args.args[0].message
 
 
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_skewed_grid_is_offered_the_resampling(
+    study_desk: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, agreed: bool
+) -> None:
+    presenter, view, session, runner, _ = study_desk
+    asked: list[Any] = []
+
+    def open_it(request: Any, _ctx: Any) -> Study:
+        asked.append(request.resample_sheared)
+        if not request.resample_sheared:
+            raise SkewedGridError("The voxels lie on no rectangular grid", "the gantry was tilted")
+        return make_study(())
+
+    monkeypatch.setattr(study_module, "list_series", lambda _path, _ctx: [series("1.2")])
+    monkeypatch.setattr(study_module, "open_study", open_it)
+    view.confirm_resampling.return_value = agreed
+    presenter.open_path(tmp_path)
+    runner.run()
+    runner.run()
+    view.confirm_resampling.assert_called_once()
+    if agreed:
+        runner.run()
+    assert asked == [False, True][: 1 + agreed]
+    assert (session.study is not None) == agreed
+
+
 def test_what_cannot_be_opened_leaves_the_study_before(study_desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     presenter, view, session, runner, _ = study_desk
     before = make_study(())
     session.open(before)
 
-    def fail(_path: Path) -> list[Any]:
+    def fail(_path: Path, _ctx: Any) -> list[Any]:
         raise InputError("The folder is empty")
 
     monkeypatch.setattr(study_module, "list_series", fail)

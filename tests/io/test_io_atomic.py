@@ -32,13 +32,18 @@ def noise() -> LabelMap:
     return LabelMap(np.random.default_rng(0).integers(0, 255, grid.shape).astype(np.uint8), grid)
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """The operating system refuses files beyond 4 KiB, as a full disk does."""
+    """The operating system refuses files beyond 4 KiB, as a full disk does.
+
+    Only around the writing: pytest itself reports to a file before the fixtures of a test are taken down.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_file_appears_at_the_end_and_nothing_else(tmp_path: Path) -> None:
@@ -83,23 +88,22 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_mask_that_does_not_fit_on_the_disk(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"mask{suffix}"
     path.write_bytes(b"old")
-    with pytest.raises(OutputError):
-        write_labels(path, noise(), Source())
+    labels = noise()
+    with small_files(), pytest.raises(OutputError):
+        write_labels(path, labels, Source())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_table_and_a_record_that_do_not_fit_on_the_disk(tmp_path: Path) -> None:
     table = LesionTable((Column("label"), Column("text")), {k: {"label": k, "text": "x" * 100} for k in range(100)})
-    with pytest.raises(OutputError, match=r"lesions\.csv could not be written"):
+    with small_files(), pytest.raises(OutputError, match=r"lesions\.csv could not be written"):
         write_table(tmp_path / "lesions.csv", table)
-    with pytest.raises(OutputError, match=r"run\.json could not be written"):
+    with small_files(), pytest.raises(OutputError, match=r"run\.json could not be written"):
         write_json(tmp_path / "run.json", {"text": "x" * 10_000})
     assert not list(tmp_path.iterdir())
 

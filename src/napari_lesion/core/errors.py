@@ -43,6 +43,10 @@ class GeometryError(InputError):
     """A grid that is sheared, degenerate, or not the one that was asked for."""
 
 
+class SkewedGridError(GeometryError):
+    """Voxels that lie on no rectangular grid, and can be resampled to one when the user agrees."""
+
+
 class ModelError(LesionError):
     """A model bundle that is missing, damaged, or cannot run here."""
 

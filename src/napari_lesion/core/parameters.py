@@ -5,6 +5,7 @@ A field is declared as ``threshold: Annotated[float, Param(help="...", unit="", 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -75,6 +76,8 @@ def check_ranges(parameters: Any) -> None:
             continue
         if param.choices and value not in param.choices:
             raise ValueError(f"{item.name} must be one of {', '.join(param.choices)}, not {value!r}")
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{item.name} must be a number")
         if param.low is not None and value < param.low:
             raise ValueError(f"{item.name} must be at least {param.low}, not {value}")
         if param.high is not None and value > param.high:

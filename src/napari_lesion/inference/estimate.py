@@ -70,12 +70,11 @@ class Estimate:
     @property
     def device_words(self) -> str:
         """Where it would be computed, for people."""
-        names = {"openvino": "OpenVINO", "torch": "PyTorch"}
-        return f"the {'CUDA card' if self.device.startswith('cuda') else 'CPU'} ({names[self.backend]})"
+        return "this GPU" if self.device.startswith("cuda") else "this CPU"
 
     @property
     def words(self) -> str:
-        """Time and place, for people: ``about 6 s on the CPU (OpenVINO)``."""
+        """Time and place, for people: ``about 6 s on this CPU``."""
         if self.seconds is None:
             return f"{self.windows} windows on {self.device_words}, time not known before the first run here"
         size = f"{max(1.0, self.seconds):.0f} s" if self.seconds < 90 else f"{self.seconds / 60:.0f} min"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.errors import GeometryError, InputError
+from napari_lesion.core.errors import InputError, SkewedGridError
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import Modality, Source, Volume
@@ -96,7 +96,7 @@ def _rectangular(path: Path, loaded: Loaded, *, resample: bool) -> tuple[Grid, L
         loaded.headers["header_grid"] = grid
         return grid, loaded
     if not resample:
-        raise GeometryError(
+        raise SkewedGridError(
             f"The voxels of {case_name(path)} lie on no rectangular grid, and sizes would be wrong",
             grid.reason,
             "Open it again with resampling to a rectangular grid",

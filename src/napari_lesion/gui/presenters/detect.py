@@ -276,7 +276,7 @@ def _nothing_found(study: Study) -> tuple[str, float | None]:
 
 def _sentence(detection: Detection) -> str:
     said = {sentence.rstrip("."): None for sentence in (detection.organ, *detection.notes) if sentence}
-    done = f"Done in {detection.total_seconds:.1f} s ({detection.device}, {detection.backend})"
+    done = f"Done in {detection.total_seconds:.1f} s"
     return ". ".join((done, *said)) + "."
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from napari_lesion.core.errors import LesionError
+from napari_lesion.core.errors import LesionError, SkewedGridError
 from napari_lesion.core.findings import Check
 from napari_lesion.core.jobs import JobContext, Progress
 from napari_lesion.core.volume import Modality, Volume
@@ -101,6 +101,10 @@ class StudyView(Protocol):
 
     def choose_series(self, series: Sequence[SeriesInfo]) -> SeriesInfo | None:
         """Let the user choose one of several series; None when the user does not."""
+        ...
+
+    def confirm_resampling(self, error: LesionError) -> bool:
+        """Ask whether a volume on a skewed grid may be resampled to a rectangular one."""
         ...
 
     def confirm_discard(self) -> bool:
@@ -217,9 +221,18 @@ class StudyPresenter:
         if chosen is None:
             self._back()
             return
-        request = OpenRequest(path, chosen.selector)
-        title = f"Opening {path.name}"
-        self._start(title, partial(open_study, request), self._listener(partial(self._opened, path)))
+        self._open_series(OpenRequest(path, chosen.selector))
+
+    def _open_series(self, request: OpenRequest) -> None:
+        listener = self._listener(partial(self._opened, request.path))
+        listener = replace(listener, failed=partial(self._not_opened, request))
+        self._start(f"Opening {request.path.name}", partial(open_study, request), listener)
+
+    def _not_opened(self, request: OpenRequest, error: LesionError) -> None:
+        """Say why; a skewed grid is offered the resampling, once."""
+        self._failed(error)
+        if isinstance(error, SkewedGridError) and self._view.confirm_resampling(error):
+            self._open_series(replace(request, resample_sheared=True))
 
     def _opened(self, path: Path, study: Study) -> None:
         self._recent.add(path)
@@ -252,4 +265,4 @@ class StudyPresenter:
 def _series_of(path: Path, ctx: JobContext) -> list[SeriesInfo]:
     """Series of a path as a job."""
     ctx.step("Looking at the files")
-    return list_series(path)
+    return list_series(path, ctx)

@@ -189,7 +189,7 @@ class DetectPanel(QWidget):
         layout.addLayout(fit)
         layout.addWidget(self._build_run())
         layout.addWidget(self._build_threshold())
-        self._done = line("dim")
+        self._done = line("dim", wrap=True)
         self._message = line("dim", wrap=True)
         layout.addWidget(self._done)
         layout.addWidget(self._message)

@@ -122,6 +122,11 @@ class StudyPanel(QWidget):
         dialog = SeriesDialog(series, self)
         return dialog.chosen if dialog.exec() else None
 
+    def confirm_resampling(self, error: LesionError) -> bool:
+        """Ask whether a volume on a skewed grid may be resampled to a rectangular one."""
+        question = f"{error.what}: {error.why}. Resample it to a rectangular grid now? The file stays as it is."
+        return bool(QMessageBox.question(self, "Resample this study?", question) == QMessageBox.StandardButton.Yes)
+
     def confirm_discard(self) -> bool:
         """Ask whether work that was not exported may be left."""
         answer = QMessageBox.question(
