@@ -106,7 +106,7 @@ def _too_small(view: AnatomicalView) -> str:
     _, depth, width = (n * s for n, s in zip(view.display_shape, view.spacing, strict=True))
     if width >= MIN_WIDTH_MM and depth >= MIN_DEPTH_MM:
         return ""
-    return f"The image shows only a part of the chest ({width:.0f} mm wide, {depth:.0f} mm deep)"
+    return f"Only a part of the chest is shown ({width:.0f} × {depth:.0f} mm)"
 
 
 def _enclosed_lungs(hu: FloatArray, spacing: Triple) -> tuple[BoolArray, str]:
