@@ -36,6 +36,7 @@ from napari_lesion.gui.session import Session
 from napari_lesion.gui.windows import LUNG, SOFT_TISSUE
 from napari_lesion.workflow.detect import DetectParameters
 from napari_lesion.workflow.export import ExportResult
+from napari_lesion.workflow.measure import StudyMeasurement
 from napari_lesion.workflow.study import Study
 
 GRID = Grid(size=(12, 10, 8), spacing=(0.5, 0.5, 2.0), origin=(-3.0, 4.0, 100.0))
@@ -481,8 +482,8 @@ def test_export_tells_that_files_were_checked(monkeypatch: pytest.MonkeyPatch, t
     study = make_study()
 
     def write(request: Any, _ctx: JobContext) -> ExportResult:
-        request.study.exported_revision = request.study.revision
-        return ExportResult(request.folder, (), 2, 2, request.study.revision)
+        measured = StudyMeasurement(request.study.table, None, request.study.revision)
+        return ExportResult(request.folder, (), 2, 2, measured)
 
     monkeypatch.setattr(export_module, "export_study", write)
     presenter, view, runner = export_desk(study)

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from napari_lesion.core.errors import OutputError
 from napari_lesion.core.lesion import Review
 from napari_lesion.io import masks
-from napari_lesion.workflow.export import MASK_FORMATS, ExportParameters, ExportRequest, export_study
+from napari_lesion.workflow.export import MASK_FORMATS, ExportParameters, ExportRequest, export_study, install_export
 from napari_lesion.workflow.study import Study
 
 
@@ -40,6 +40,8 @@ def test_table_mask_and_record_agree(detected: Study, out: Path, mask_format: st
         said = [float(row[f"centroid_{axis}_mm"]) for axis in "lps"]
         assert said == pytest.approx(place, abs=1e-3)
     assert [row["review"] for row in rows_of(out / "lesions.csv")] == ["accepted", ""]
+    assert detected.unsaved
+    install_export(detected, result)
     assert not detected.unsaved
 
 
@@ -70,6 +72,15 @@ def test_the_probability_can_be_exported(detected: Study, out: Path) -> None:
     stored = np.asarray(nibabel.load(out / "probability.nii.gz").dataobj).T
     assert detected.detection is not None
     assert np.array_equal(stored, detected.detection.probability.dense())
+
+
+def test_rows_that_were_overtaken_by_an_edit_are_not_installed(detected: Study, out: Path) -> None:
+    result = export_study(ExportRequest(detected, out))
+    before = detected.table
+    detected.touched()
+    install_export(detected, result)
+    assert detected.table is before
+    assert detected.unsaved
 
 
 def test_a_study_without_lesions_gives_a_header_and_an_empty_mask(detected: Study, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ from napari_lesion.core.volume import LabelMap
 from napari_lesion.io.masks import verify_labels, write_labels
 from napari_lesion.io.records import pseudonymous_uid, write_json
 from napari_lesion.io.tables import write_table
-from napari_lesion.workflow.measure import install_measurement, measure_study, request_for
+from napari_lesion.workflow.measure import StudyMeasurement, install_measurement, measure_study, request_for
 from napari_lesion.workflow.parameters import MASK_FORMATS as MASK_FORMATS
 from napari_lesion.workflow.parameters import ExportParameters as ExportParameters
 from napari_lesion.workflow.study import Study, now_utc
@@ -67,15 +68,15 @@ class ExportResult:
         Where, and the files.
     lesions, checked
         Number of lesions, and of those whose centroid was found again in the written mask.
-    revision
-        Revision of the study that the files hold.
+    measurement
+        The measurements that were written, and the revision of the study that the files hold.
     """
 
     folder: Path
     files: tuple[Path, ...]
     lesions: int
     checked: int
-    revision: int
+    measurement: StudyMeasurement
 
     @property
     def sentence(self) -> str:
@@ -88,6 +89,8 @@ class ExportResult:
 def export_study(request: ExportRequest, ctx: JobContext | None = None) -> ExportResult:
     """Write lesions.csv, mask and run.json of one study; each file atomically, the mask read back and compared.
 
+    The study itself is not changed: `install_export` does that, on the thread that owns it.
+
     Raises
     ------
     OutputError
@@ -97,7 +100,8 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     study, parameters = request.study, request.parameters
     make_folder(request.folder)
     ctx.step("Measuring")
-    install_measurement(study, measure_study(request_for(study)))
+    measurement = measure_study(request_for(study))
+    measured = measurement.table.ordered(study.lesions)
     ctx.step("Writing the mask")
     mask = request.folder / f"mask{parameters.mask_format}"
     labels = _smallest(study.labels)
@@ -106,18 +110,26 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     checked = verify_labels(mask, labels)
     ctx.step("Writing the table")
     table = request.folder / "lesions.csv"
-    write_table(table, study.table)
+    write_table(table, measured)
     files = [table, mask]
     if parameters.save_probability and study.detection is not None:
         files.append(_write_probability(request))
     run = request.folder / "run.json"
-    write_json(run, run_record(study, parameters, files))
+    write_json(run, run_record(study, parameters, measured.columns, files))
     files.append(run)
-    study.exported_revision = study.revision
-    return ExportResult(request.folder, tuple(files), len(study.lesions), checked, study.revision)
+    return ExportResult(request.folder, tuple(files), len(measured.rows), checked, measurement)
 
 
-def run_record(study: Study, parameters: ExportParameters, files: list[Path]) -> dict[str, Any]:
+def install_export(study: Study, result: ExportResult) -> None:
+    """Note in a study that it was exported, and take over the rows that were measured for it."""
+    if result.measurement.revision == study.revision:
+        install_measurement(study, result.measurement)
+    study.exported_revision = result.measurement.revision
+
+
+def run_record(
+    study: Study, parameters: ExportParameters, columns: Sequence[Column], files: Sequence[Path]
+) -> dict[str, Any]:
     """Provenance of an export: input, model, parameters, versions, edits, and the definition of each column."""
     return {
         "schema_version": RUN_SCHEMA_VERSION,
@@ -134,7 +146,7 @@ def run_record(study: Study, parameters: ExportParameters, files: list[Path]) ->
         },
         "edits": [record.as_dict() for record in study.log],
         "files": [path.name for path in files],
-        "columns": [_column(column) for column in study.table.columns],
+        "columns": [_column(column) for column in columns],
         "versions": _versions(),
     }
 

@@ -10,7 +10,7 @@ from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import Progress
 from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
 from napari_lesion.gui.session import Session
-from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study
+from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study, install_export
 from napari_lesion.workflow.study import Study
 
 TITLE = "Export"
@@ -99,6 +99,7 @@ class ExportPresenter:
         self._folder = result.folder
         self._last = f"{result.sentence} ({result.folder})"
         if self._session.is_open(study):
+            install_export(study, result)
             self._session.measured()
             self._session.exported_now()
         self.show()
