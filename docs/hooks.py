@@ -24,10 +24,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in ``{{ commands }}``, ``{{ measures }}``, ``{{ keys }}`` and ``{{ preferences }}``."""
+    """Fill in ``{{ commands }}``, ``{{ keys }}`` and ``{{ preferences }}``."""
     parts: dict[str, Callable[[], str]] = {
         "commands": commands,
-        "measures": measures,
         "keys": keys,
         "preferences": preferences,
     }
@@ -40,20 +39,6 @@ def commands() -> str:
     text = subprocess.run(tool, check=True, capture_output=True, text=True).stdout
     _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     return "\n".join(f"### {section}" for section in sections)
-
-
-def measures() -> str:
-    """One section a family, one row a measure, from the registry that also makes table, CSV and JSON."""
-    from napari_lesion.measure.registry import FEATURES
-    from napari_lesion.measure.spec import Scale
-
-    families: dict[str, list[tuple[str, ...]]] = {}
-    for spec in FEATURES:
-        column = spec.column(next(scale for scale in Scale if spec.applies_to(scale)))
-        name = f"`{column.name}`" + (" *on request*" if spec.optional else "")
-        families.setdefault(spec.family.value, []).append((name, column.unit, column.definition, column.reference))
-    heads = ("column", "unit", "definition", "reference")
-    return "\n\n".join(f"## {family.capitalize()}\n\n{table(heads, rows)}" for family, rows in families.items())
 
 
 def keys() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_lesion.gui.preferences import PLUGIN
-from napari_lesion.gui.recent import state_folder
+from napari_lesion.io.records import state_folder
 
 PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.nhdr", "*.mha", "*.mhd", "*.dcm")
 ANSWERED = "reader_offer_answered"

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-import platformdirs
+from napari_lesion.io.records import state_folder
 
-STATE_VARIABLE = "NAPARI_LESION_STATE_DIR"
 FILE_NAME = "recent.json"
 LIMIT = 8
-
-
-def state_folder() -> Path:
-    """Folder of the user's state: that of the environment variable, else of the operating system."""
-    stated = os.environ.get(STATE_VARIABLE, "")
-    return Path(stated) if stated else platformdirs.user_state_path("napari-lesion", appauthor=False)
 
 
 class RecentStudies:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.inference.components import components
 from napari_lesion.training.network import predict_probability
 from napari_lesion.training.scenes import IGNORE, LESION, Scene
 
@@ -76,10 +77,8 @@ def marks_of(probability: FloatArray, threshold: float, min_voxels: int) -> npt.
     """Label the connected marks (26 neighbours) that hold at least ``min_voxels`` voxels."""
     import cc3d
 
-    binary = np.ascontiguousarray(probability >= threshold)
-    marks: npt.NDArray[np.uint32] = cc3d.dust(
-        cc3d.connected_components(binary, connectivity=26, out_dtype=np.uint32), min_voxels, connectivity=26
-    )
+    labels = components(probability >= threshold, connectivity=26).astype(np.uint32, copy=False)
+    marks: npt.NDArray[np.uint32] = cc3d.dust(labels, min_voxels, connectivity=26)
     return marks
 
 

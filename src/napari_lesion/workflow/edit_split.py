@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Triple
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.components import components
 from napari_lesion.workflow.edit_boxes import box_of
 
 Mask = npt.NDArray[np.bool_]
@@ -84,19 +85,15 @@ def split_mask(mask: Mask, spacing: Triple, seeds: Sequence[Index] = ()) -> Part
 def _cut(body: Mask, spacing: Triple, seeds: Sequence[Index]) -> Parts:
     if len(seeds) >= 2:
         return _watershed(body, spacing, _seed_markers(body, seeds))
-    components = _components(body)
-    if components.max() > 1:
-        return components
+    connected = _components(body)
+    if connected.max() > 1:
+        return connected
     markers = _lobes(body, spacing)
     return _halves(body, spacing) if markers is None else _watershed(body, spacing, markers)
 
 
 def _components(body: Mask) -> Parts:
-    import cc3d
-
-    return np.asarray(
-        cc3d.connected_components(np.ascontiguousarray(body).view(np.uint8), connectivity=26), dtype=np.int32
-    )
+    return np.asarray(components(body, connectivity=26), dtype=np.int32)
 
 
 def _distance(body: Mask, spacing: Triple) -> npt.NDArray[np.float32]:
@@ -139,14 +136,14 @@ def _lobes(body: Mask, spacing: Triple) -> Parts | None:
     distance = _distance(coarse, (z * step, y * step, x * step))
     best, markers = 0, None
     for depth in np.linspace(0.0, float(distance.max(initial=0.0)), NECK_LEVELS, endpoint=False)[1:]:
-        components = _components(distance > depth)
-        sizes = np.bincount(components.ravel())[1:]
+        connected = _components(distance > depth)
+        sizes = np.bincount(connected.ravel())[1:]
         if sizes.size < 2:
             continue
         first, second = np.argsort(-sizes, kind="stable")[:2]
         if sizes[second] > best:
             best = int(sizes[second])
-            markers = np.where(components == first + 1, 1, np.where(components == second + 1, 2, 0))
+            markers = np.where(connected == first + 1, 1, np.where(connected == second + 1, 2, 0))
     if markers is None:
         return None
     fine: Parts = np.zeros(body.shape, dtype=np.int32)
