@@ -22,6 +22,23 @@ class Review(StrEnum):
     REJECTED = "rejected"
 
 
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Caliper:
+    """Axes that a reader set by hand; they stand beside the computed ones and never replace them.
+
+    Parameters
+    ----------
+    long_ends, short_ends
+        End points, LPS mm; None for an axis that nobody moved.
+    """
+
+    long_ends: tuple[Point, Point] | None = None
+    short_ends: tuple[Point, Point] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Lesion:
     """Identity and provenance of one lesion; its measurements stand in a table beside it.
@@ -36,9 +53,21 @@ class Lesion:
         Largest model probability inside the mask, 0 to 1; NaN for a manual lesion.
     review
         Decision of the reader.
+    lesion_id, lesion_uid
+        Name and UID that stay the same across time points (DICOM Tracking Identifier and Tracking Unique
+        Identifier); empty for those that follow from case and label.
+    edited_at, reviewed_at
+        Time of the last edit of the mask and of the last decision, ISO 8601 UTC; empty when there was none.
+    caliper
+        Axes that the reader set by hand; None when there are none.
     """
 
     label: int
     status: Status = Status.MODEL
     probability: float = float("nan")
     review: Review = Review.NONE
+    lesion_id: str = ""
+    lesion_uid: str = ""
+    edited_at: str = ""
+    reviewed_at: str = ""
+    caliper: Caliper | None = None

@@ -31,6 +31,10 @@ class Column:
         ``(scheme value)`` of DICOM where one exists.
     decimals
         Digits after the point in the dock; a file holds six significant digits.
+    error
+        Name of the column that holds the 95 % half width of this one; empty when there is none.
+    experimental
+        Whether the measure did not follow the readers in validation, or was not compared with them.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Column:
     reference: str = ""
     code: str = ""
     decimals: int = 1
+    error: str = ""
+    experimental: bool = False
 
     @property
     def header(self) -> str:

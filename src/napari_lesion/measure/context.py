@@ -12,7 +12,8 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid, Triple
 from napari_lesion.core.lesion import Lesion
-from napari_lesion.core.volume import Volume
+from napari_lesion.core.surroundings import Surroundings
+from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure import configurations, hull, spatial, topology
 from napari_lesion.measure.axes import InPlaneAxes, in_plane_axes
 from napari_lesion.measure.distribution import Distribution
@@ -74,6 +75,10 @@ class LesionContext:
         The whole image; only the crop of it is read.
     settings
         Choices of the request.
+    labels
+        All labels of the image: what lies beside the lesion; None when the lesion stands alone.
+    surroundings
+        Organ, sides and parts that are known.
     """
 
     lesion: Lesion
@@ -81,6 +86,8 @@ class LesionContext:
     box: Box
     volume: Volume
     settings: MeasureSettings = field(default_factory=MeasureSettings)
+    labels: LabelMap | None = None
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
     @property
     def grid(self) -> Grid:

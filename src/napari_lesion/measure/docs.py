@@ -70,6 +70,8 @@ def page() -> str:
 def _sections() -> Iterator[str]:
     for family in Family:
         specs = [spec for spec in FEATURES if spec.family is family]
+        if not specs:
+            continue
         rows = [_row(spec) for spec in specs]
         head = "| column | definition | unit (UCUM) | reference, code |\n|---|---|---|---|"
         yield f"## {family.value.capitalize()}\n\n{head}\n" + "\n".join(rows) + "\n"
@@ -80,7 +82,8 @@ def _row(spec: FeatureSpec) -> str:
     unit = f"{column.unit} (`{column.ucum}`)" if column.unit else (f"`{column.ucum}`" if column.ucum else "text")
     sources = "; ".join(part for part in (column.reference, column.code) if part) or "this project"
     notes = [" *opt*"] if spec.optional else []
-    notes += [" *CT*"] if spec.scales else []
+    notes += [" *CT*"] if spec.scales == (Scale.HU,) else []
+    notes += [" *experimental*"] if spec.experimental else []
     cells = (f"`{column.name}`{''.join(notes)}", column.definition, unit, sources)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

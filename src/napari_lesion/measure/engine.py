@@ -12,6 +12,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.grid import require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
+from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.table import Column, LesionTable, Row, Value
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure.boxes import boxes_of
@@ -39,6 +40,8 @@ class MeasureRequest:
         in ``only`` whose box is given are measured without a look at the rest of the volume.
     settings
         Choices that the definitions leave open.
+    surroundings
+        Organ, sides and parts that are known; columns about the place are empty without.
     """
 
     lesions: Mapping[int, Lesion] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class MeasureRequest:
     only: frozenset[int] | None = None
     boxes: Mapping[int, Box] | None = None
     settings: MeasureSettings = field(default_factory=MeasureSettings)
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
 
 def measure_lesions(
@@ -85,7 +89,7 @@ def measure_lesions(
     rows: dict[int, Row] = {}
     for label, box in (ctx or JobContext()).track(boxes.items(), "Measuring", len(boxes)):
         lesion = request.lesions.get(label) or Lesion(label, Status.MANUAL)
-        context = lesion_context(volume, labels, lesion, box, request.settings)
+        context = lesion_context(volume, labels, lesion, box, request)
         if context is not None:
             rows[label] = {name: function(context) for name, function in plan.functions.items()}
     return LesionTable(plan.columns, rows)
@@ -108,7 +112,7 @@ def _plan(features: tuple[str, ...], scale: Scale) -> _Plan:
 
 
 def lesion_context(
-    volume: Volume, labels: LabelMap, lesion: Lesion, box: Box, settings: MeasureSettings | None = None
+    volume: Volume, labels: LabelMap, lesion: Lesion, box: Box, request: MeasureRequest | None = None
 ) -> LesionContext | None:
     """Context of one lesion on its tight crop; None when the box holds no voxel of it."""
     box = _plain(box, labels.array.shape)
@@ -119,7 +123,9 @@ def lesion_context(
     tight = tuple(slice(int(places[0]), int(places[-1]) + 1) for places in occupied)
     moved = tuple(slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True))
     mask = np.ascontiguousarray(mask[tight])
-    return LesionContext(lesion, mask, (moved[0], moved[1], moved[2]), volume, settings or MeasureSettings())
+    request = request or MeasureRequest()
+    place = moved[0], moved[1], moved[2]
+    return LesionContext(lesion, mask, place, volume, request.settings, labels, request.surroundings)
 
 
 def _plain(box: Box, shape: tuple[int, ...]) -> Box:

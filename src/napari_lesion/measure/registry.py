@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterable
 
 from napari_lesion.core.errors import LesionError
+from napari_lesion.measure.boundary import BOUNDARY
 from napari_lesion.measure.density import DENSITY
 from napari_lesion.measure.enclosing import ENCLOSING_SHAPE, ENCLOSING_SIZE
 from napari_lesion.measure.histogram import HISTOGRAM
 from napari_lesion.measure.identity import IDENTITY
+from napari_lesion.measure.place import PLACE
 from napari_lesion.measure.shape import SHAPE
 from napari_lesion.measure.size import SIZE
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
@@ -29,6 +31,8 @@ FEATURES: tuple[FeatureSpec, ...] = (
     *ENCLOSING_SHAPE,
     *DENSITY,
     *TISSUE,
+    *BOUNDARY,
+    *PLACE,
     *UNCERTAINTY,
     *HISTOGRAM,
 )

@@ -22,8 +22,11 @@ class Family(StrEnum):
     SIZE = "size"
     SHAPE = "shape"
     DENSITY = "density"
+    BOUNDARY = "boundary"
+    PLACE = "place"
     UNCERTAINTY = "uncertainty"
     HISTOGRAM = "histogram"
+    TEXTURE = "texture"
 
 
 class Scale(StrEnum):
@@ -92,6 +95,10 @@ class FeatureSpec:
         Classes that the tests hold the measure to: ``T`` translation by whole voxels, ``F`` flips and axis
         permutations that carry the spacing along, ``F2`` the same where the axial axis stays, ``Sn`` scaling of the
         spacing by k multiplies the value by k to the power n.
+    error
+        Name of the measure that holds the 95 % half width of this one.
+    experimental
+        Whether the measure did not follow the readers in validation, or was not compared with them.
     needs
         Names of the context attributes that the function reads, for those who ask what a measure costs.
     """
@@ -109,6 +116,8 @@ class FeatureSpec:
     scales: tuple[Scale, ...] = ()
     decimals: int = 2
     invariance: tuple[str, ...] = ()
+    error: str = ""
+    experimental: bool = False
     needs: tuple[str, ...] = ()
 
     def applies_to(self, scale: Scale) -> bool:
@@ -130,4 +139,6 @@ class FeatureSpec:
             reference=self.reference,
             code=self.code,
             decimals=self.decimals,
+            error=self.error.format(s=scale.value),
+            experimental=self.experimental,
         )
