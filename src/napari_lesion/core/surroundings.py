@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.core.display import Box
 from napari_lesion.core.errors import GeometryError
-from napari_lesion.core.grid import Grid
+from napari_lesion.core.grid import ORTHONORMAL_TOLERANCE, Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,39 @@ class Region:
             raise GeometryError(
                 f"The region {self.name} does not fit its grid", f"shape {self.array.shape} against {self.grid.shape}"
             )
+
+    def crop(self, box: Box, grid: Grid) -> npt.NDArray[np.bool_]:
+        """The region on a box of another grid with the same axes, by the nearest voxel.
+
+        Parameters
+        ----------
+        box
+            Slices (z, y, x) with plain bounds; they may reach beyond ``grid``.
+        grid
+            Grid of the image.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boolean, one value a voxel of the box; False outside the region's own grid.
+
+        Raises
+        ------
+        GeometryError
+            When the axes of the two grids are not parallel.
+        """
+        if np.abs(self.grid.matrix - grid.matrix).max() > ORTHONORMAL_TOLERANCE:
+            raise GeometryError(f"The region {self.name} is turned against the image", "their axes are not parallel")
+        first = self.grid.to_index(grid.to_physical([part.start for part in box]))
+        picked, valid = [], []
+        for axis, part in enumerate(box):
+            step = grid.spacing_zyx[axis] / self.grid.spacing_zyx[axis]
+            index = np.rint(first[axis] + step * np.arange(part.stop - part.start)).astype(np.intp)
+            valid.append((index >= 0) & (index < self.grid.shape[axis]))
+            picked.append(index.clip(0, self.grid.shape[axis] - 1))
+        inside: npt.NDArray[np.bool_] = self.array[np.ix_(*picked)]
+        inside &= valid[0][:, None, None] & valid[1][:, None] & valid[2]
+        return inside
 
 
 @dataclass(frozen=True, eq=False)
