@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.display import Box
-from napari_lesion.core.lesion import Lesion, Review, Status
+from napari_lesion.core.lesion import Lesion, Status
 from napari_lesion.core.probability import SCALE
 from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of, shifted
 from napari_lesion.workflow.edit_status import ModelComparison, ModelOverlap
@@ -57,7 +57,7 @@ class StudyFollower:
         self.boxes = BoxIndex(study.labels.array)
         self._overlap = ModelOverlap(study.labels, study.model_labels, self.boxes)
         self._known = set(study.lesions)
-        self._reviews: dict[int, Review] = {}
+        self._gone: dict[int, Lesion] = {}
         self._painting = False
 
     @property
@@ -99,7 +99,8 @@ class StudyFollower:
         written
             What was written, already in the study's labels.
         again
-            Whether it was undone or redone: a lesion that comes back has its former review then.
+            Whether it was undone or redone: a lesion that comes back is the one that went then, with its decision,
+            its name and the caliper of the reader.
         """
         self._painting = False
         concerned: set[int] = set()
@@ -134,26 +135,27 @@ class StudyFollower:
         for label in labels:
             lesion = self._study.lesions.pop(label, None)
             if lesion is not None:
-                self._reviews[label] = lesion.review
+                self._gone[label] = lesion
 
     def _describe(self, labels: Iterable[int], *, again: bool) -> None:
         study = self._study
         described: dict[int, Lesion] = {}
         for label in labels:
-            former = study.lesions.get(label)
-            remembered = self._reviews.get(label, Review.NONE) if again else Review.NONE
-            described[label] = self._lesion(label, former, remembered if former is None else former.review)
+            former = study.lesions.get(label) or (self._gone.get(label) if again else None)
+            described[label] = self._lesion(label, former or Lesion(label))
         study.lesions.update(described)
         rows = {label: row for label, row in study.table.rows.items() if label in study.lesions}
         study.table = with_identity(replace(study.table, rows=rows), described)
 
-    def _lesion(self, label: int, former: Lesion | None, review: Review) -> Lesion:
+    def _lesion(self, label: int, former: Lesion) -> Lesion:
+        """The lesion with its present status and probability; all else is the reader's and stays as it was."""
         status = self.compare(label).status
+        probability = former.probability
         if status == Status.MANUAL:
-            return Lesion(label, status, float("nan"), review)
-        if self._study.detection is None:
-            return Lesion(label, status, float("nan") if former is None else former.probability, review)
-        return Lesion(label, status, self._probability(label), review)
+            probability = float("nan")
+        elif self._study.detection is not None:
+            probability = self._probability(label)
+        return replace(former, status=status, probability=probability)
 
     def _probability(self, label: int) -> float:
         """Largest probability of the model inside the mask."""
