@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,6 +39,16 @@ class Caliper:
     long_ends: tuple[Point, Point] | None = None
     short_ends: tuple[Point, Point] | None = None
 
+    @property
+    def long_mm(self) -> float:
+        """Length of the long axis, mm; NaN when nobody moved it."""
+        return math.dist(*self.long_ends) if self.long_ends else math.nan
+
+    @property
+    def short_mm(self) -> float:
+        """Length of the short axis, mm; NaN when nobody moved it."""
+        return math.dist(*self.short_ends) if self.short_ends else math.nan
+
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
@@ -71,3 +82,8 @@ class Lesion:
     edited_at: str = ""
     reviewed_at: str = ""
     caliper: Caliper | None = None
+
+    @property
+    def tracking_id(self) -> str:
+        """Name of the lesion, unique in its study: its ``lesion_id``, or the label as text while it has none."""
+        return self.lesion_id or str(self.label)

@@ -14,6 +14,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.lesion import Lesion, Review, Status
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
+from napari_lesion.workflow.caliper import caliper_from, caliper_record
 from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray
 from napari_lesion.workflow.study import EditRecord, Study
 
@@ -239,6 +240,7 @@ def _lesion_record(lesion: Lesion) -> dict[str, Any]:
         "status": str(lesion.status),
         "probability": probability,
         "review": str(lesion.review),
+        "caliper": caliper_record(lesion.caliper),
     }
 
 
@@ -249,6 +251,7 @@ def _lesion_from(record: Mapping[str, Any]) -> Lesion:
         status=Status(record["status"]),
         probability=float("nan") if probability is None else float(probability),
         review=Review(record["review"]),
+        caliper=caliper_from(record.get("caliper")),
     )
 
 

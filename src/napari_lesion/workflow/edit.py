@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from napari_lesion.core.display import Box
 from napari_lesion.core.errors import LesionError
+from napari_lesion.core.lesion import Caliper
+from napari_lesion.workflow.caliper import plan_caliper, write_caliper
 from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of, union
 from napari_lesion.workflow.edit_change import Change, EditKind, History, Patch
 from napari_lesion.workflow.edit_follow import StudyFollower, Voxels
@@ -32,13 +34,13 @@ class EditResult:
     Parameters
     ----------
     action
-        ``stroke``, ``new``, ``delete``, ``split``, ``merge``, ``undo`` or ``redo``.
+        ``stroke``, ``new``, ``delete``, ``split``, ``merge``, ``caliper``, ``undo`` or ``redo``.
     box
-        Smallest native box (z, y, x) of the voxels that changed.
+        Smallest native box (z, y, x) of the voxels that changed; that of the lesion for a caliper.
     voxels
         Number of voxels that changed.
     touched
-        Labels that gained or lost a voxel and still have one.
+        Labels that gained or lost a voxel and still have one, or whose caliper changed.
     created, removed
         Labels that had no voxel before, or have none now.
     """
@@ -52,12 +54,12 @@ class EditResult:
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """Every label that gained or lost a voxel."""
+        """Every label that something was done to."""
         return tuple(sorted({*self.touched, *self.removed}))
 
 
 class Editor:
-    """Every change of voxels by hand goes through here, one `Change` an action, undone and redone in order.
+    """Every change by hand goes through here, one `Change` an action, undone and redone in order.
 
     The labels of the study are edited in place. After each action, undo and redo its lesions, their status and
     probability, its table's identity columns and its log agree with the voxels; its rows of measurements lag behind
@@ -225,6 +227,26 @@ class Editor:
         assert patch is not None
         return self._commit(EditKind.SPLIT, [patch])
 
+    def set_caliper(self, label: int, caliper: Caliper | None) -> EditResult | None:
+        """Set the axes of the reader beside the computed ones; None takes them away. No voxel changes.
+
+        Returns
+        -------
+        EditResult or None
+            None when the lesion has this very caliper.
+
+        Raises
+        ------
+        LesionError
+            When there is no such lesion, or an axis has no length.
+        """
+        self._notice()
+        change = plan_caliper(self.study, label, caliper)
+        if change is None:
+            return None
+        self._history.add(Change(EditKind.CALIPER, caliper=change))
+        return self._set_caliper(str(EditKind.CALIPER), label, change.after)
+
     def adopt(self, array: IntArray) -> EditResult | None:
         """Take over a whole native label array (z, y, x) as one stroke, such as one that a plugin made.
 
@@ -250,12 +272,16 @@ class Editor:
         """Take back the last change; None when there is none."""
         self._notice()
         change = self._history.back()
+        if change is not None and change.caliper is not None:
+            return self._set_caliper("undo", change.caliper.label, change.caliper.before)
         return self._rewrite("undo", [(patch, patch.before) for patch in change.patches]) if change else None
 
     def redo(self) -> EditResult | None:
         """Do again what was taken back last; None when there is nothing."""
         self._notice()
         change = self._history.forward()
+        if change is not None and change.caliper is not None:
+            return self._set_caliper("redo", change.caliper.label, change.caliper.after)
         return self._rewrite("redo", [(patch, patch.after) for patch in change.patches]) if change else None
 
     @property
@@ -316,6 +342,12 @@ class Editor:
             written.append(Voxels(patch.box, mask, part[mask], values))
             part[mask] = values
         return self._noted(self._followed(action, written, again=True))
+
+    def _set_caliper(self, action: str, label: int, caliper: Caliper | None) -> EditResult:
+        box = self.boxes.box(label)
+        assert box is not None
+        write_caliper(self.study, label, caliper)
+        return self._noted(EditResult(action, box, 0, (label,), (), ()))
 
     def _followed(self, action: str, written: Sequence[Voxels], *, again: bool) -> EditResult:
         turnover = self._follow.follow(written, again=again)

@@ -1,4 +1,4 @@
-"""One thing that the reader did to the voxels, small enough to be kept, and a history of them."""
+"""One thing that the reader did to voxels or caliper, small enough to be kept, and a history of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.display import Box
+from napari_lesion.workflow.caliper import CaliperChange
 from napari_lesion.workflow.edit_boxes import box_of, shifted
 
 HISTORY_BYTES = 64 * 2**20
@@ -28,6 +29,7 @@ class EditKind(StrEnum):
     DELETE = "delete"
     SPLIT = "split"
     MERGE = "merge"
+    CALIPER = "caliper"
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,14 @@ class Change:
     kind
         What was done.
     patches
-        What became of the voxels; no voxel stands in two of them. At least one.
+        What became of the voxels; no voxel stands in two of them. At least one, unless only the caliper changed.
+    caliper
+        What became of the caliper of a lesion.
     """
 
     kind: EditKind
-    patches: tuple[Patch, ...]
+    patches: tuple[Patch, ...] = ()
+    caliper: CaliperChange | None = None
 
     @property
     def nbytes(self) -> int:

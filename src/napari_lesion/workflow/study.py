@@ -29,8 +29,8 @@ class EditRecord:
     Parameters
     ----------
     action
-        ``stroke``, ``new``, ``delete``, ``split``, ``merge``, ``undo``, ``redo``, ``review``, ``threshold``,
-        ``restore``.
+        ``stroke``, ``new``, ``delete``, ``split``, ``merge``, ``caliper``, ``undo``, ``redo``, ``review``,
+        ``threshold``, ``restore``.
     labels
         Lesions that it touched.
     voxels

@@ -1,8 +1,9 @@
 """From a stored probability to marked lesions, at any threshold, without losing what the reader did.
 
-What the reader decided stays: lesions that were drawn, edited or reviewed keep their voxels and numbers, and a
-lesion that was deleted is not marked again. Only untouched marks of the model follow the threshold. A mark that
-overlaps one of the former threshold keeps its number. All work is done in the box where a probability is stored.
+What the reader decided stays: lesions that were drawn, edited, reviewed or measured by hand keep their voxels and
+numbers, and a lesion that was deleted is not marked again. Only untouched marks of the model follow the threshold. A
+mark that overlaps one of the former threshold keeps its number. All work is done in the box where a probability is
+stored.
 """
 
 from __future__ import annotations
@@ -63,11 +64,11 @@ class ReaderState:
 
     @property
     def kept(self) -> dict[int, Lesion]:
-        """Lesions that the reader drew, edited or reviewed."""
+        """Lesions that the reader drew, edited, reviewed or measured with the caliper."""
         return {
             label: lesion
             for label, lesion in self.lesions.items()
-            if lesion.status != Status.MODEL or lesion.review != Review.NONE
+            if lesion.status != Status.MODEL or lesion.review != Review.NONE or lesion.caliper is not None
         }
 
 
