@@ -75,7 +75,7 @@ def test_a_ct_without_rescaling_is_not_in_hu() -> None:
 def test_selection() -> None:
     assert {spec.family.value for spec in select("size")} == {"size", "identity", "uncertainty"}
     assert [spec.name for spec in select("volume_mm3")] == [
-        "label", "status", "probability", "review", "volume_mm3", "flags",
+        "label", "status", "probability", "review", "lesion_id", "volume_mm3", "flags",
     ]  # fmt: skip
     assert "density_mean_{s}" in [spec.name for spec in select(("density_mean_hu",))]
     assert not [spec for spec in select("core") if spec.optional]

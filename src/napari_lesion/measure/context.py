@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid, Triple
 from napari_lesion.core.lesion import Lesion
+from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure import configurations, hull, spatial, topology
@@ -79,6 +80,10 @@ class LesionContext:
         All labels of the image: what lies beside the lesion; None when the lesion stands alone.
     surroundings
         Organ, sides and parts that are known.
+    probability
+        What the model said; None without one.
+    overlaps
+        Whether another mask claims voxels of the lesion too.
     """
 
     lesion: Lesion
@@ -88,6 +93,8 @@ class LesionContext:
     settings: MeasureSettings = field(default_factory=MeasureSettings)
     labels: LabelMap | None = None
     surroundings: Surroundings = field(default_factory=Surroundings)
+    probability: ProbabilityMap | None = None
+    overlaps: bool = False
 
     @property
     def grid(self) -> Grid:

@@ -12,6 +12,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.grid import require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
+from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.table import Column, LesionTable, Row, Value
 from napari_lesion.core.volume import LabelMap, Volume
@@ -42,6 +43,10 @@ class MeasureRequest:
         Choices that the definitions leave open.
     surroundings
         Organ, sides and parts that are known; columns about the place are empty without.
+    probability
+        What the model said, for measures of it; None without one.
+    overlapping
+        Labels whose voxels another mask claims too.
     """
 
     lesions: Mapping[int, Lesion] = field(default_factory=dict)
@@ -50,6 +55,8 @@ class MeasureRequest:
     boxes: Mapping[int, Box] | None = None
     settings: MeasureSettings = field(default_factory=MeasureSettings)
     surroundings: Surroundings = field(default_factory=Surroundings)
+    probability: ProbabilityMap | None = None
+    overlapping: frozenset[int] = frozenset()
 
 
 def measure_lesions(
@@ -124,8 +131,17 @@ def lesion_context(
     moved = tuple(slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True))
     mask = np.ascontiguousarray(mask[tight])
     request = request or MeasureRequest()
-    place = moved[0], moved[1], moved[2]
-    return LesionContext(lesion, mask, place, volume, request.settings, labels, request.surroundings)
+    return LesionContext(
+        lesion,
+        mask,
+        (moved[0], moved[1], moved[2]),
+        volume,
+        settings=request.settings,
+        labels=labels,
+        surroundings=request.surroundings,
+        probability=request.probability,
+        overlaps=lesion.label in request.overlapping,
+    )
 
 
 def _plain(box: Box, shape: tuple[int, ...]) -> Box:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
+from napari_lesion.core.probability import SCALE
 from napari_lesion.core.table import Value
 from napari_lesion.measure.context import LesionContext
+from napari_lesion.measure.provenance import lesion_uid
 from napari_lesion.measure.spec import Family, FeatureSpec
 
 _feature = partial(FeatureSpec, family=Family.IDENTITY)
 _number = partial(_feature, unit="", ucum="1", decimals=0)
 _mm = partial(_feature, unit="mm", ucum="mm", decimals=1)
+
+
+def _probability_mean(c: LesionContext) -> Value:
+    if c.probability is None:
+        return float("nan")
+    return float(np.mean(c.probability.dense(c.box)[c.mask], dtype=np.float64)) / SCALE
 
 
 def _centroid_mm(axis: int, c: LesionContext) -> Value:
@@ -84,6 +94,32 @@ IDENTITY: tuple[FeatureSpec, ...] = (
         "Review",
         function=lambda c: str(c.lesion.review),
         definition="Decision of the reader: empty, accepted or rejected.",
+    ),
+    _feature(
+        "lesion_id",
+        "Name",
+        function=lambda c: c.lesion.tracking_id,
+        definition="Name that stays the same across time points; the label as long as nobody gave another one.",
+        code="(DCM 112039) Tracking Identifier",
+    ),
+    _feature(
+        "lesion_uid",
+        "UID",
+        function=lambda c: lesion_uid(c.volume.source, c.lesion),
+        definition="UID that follows from patient and name, so that it stays the same across time points. The "
+        "patient is the keyed hash of the DICOM Patient ID, or of the word given with --patient; without either it "
+        "is the case.",
+        reference="UUID version 5 (RFC 9562) as a UID (ITU-T X.667)",
+        code="(DCM 112040) Tracking Unique Identifier",
+    ),
+    _feature(
+        "probability_mean",
+        "Mean probability",
+        function=_probability_mean,
+        definition="Mean lesion probability of the model inside the mask; empty without a model.",
+        ucum="1",
+        decimals=2,
+        optional=True,
     ),
     _number(
         "n_voxels",

@@ -11,7 +11,9 @@ from napari_lesion.measure.density import DENSITY
 from napari_lesion.measure.enclosing import ENCLOSING_SHAPE, ENCLOSING_SIZE
 from napari_lesion.measure.histogram import HISTOGRAM
 from napari_lesion.measure.identity import IDENTITY
+from napari_lesion.measure.manual import MANUAL
 from napari_lesion.measure.place import PLACE
+from napari_lesion.measure.provenance import PROVENANCE
 from napari_lesion.measure.shape import SHAPE
 from napari_lesion.measure.size import SIZE
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
@@ -20,19 +22,21 @@ from napari_lesion.measure.uncertainty import UNCERTAINTY
 
 CORE = "core"
 ALL = "all"
-ALWAYS = ("label", "status", "probability", "review", "flags")
+ALWAYS = ("label", "status", "probability", "review", "lesion_id", "flags")
 """Columns of every table, whatever was asked for."""
 
 FEATURES: tuple[FeatureSpec, ...] = (
     *IDENTITY,
+    *PLACE,
+    *PROVENANCE,
     *SIZE,
+    *MANUAL,
     *ENCLOSING_SIZE,
     *SHAPE,
     *ENCLOSING_SHAPE,
     *DENSITY,
     *TISSUE,
     *BOUNDARY,
-    *PLACE,
     *UNCERTAINTY,
     *HISTOGRAM,
 )
@@ -50,7 +54,7 @@ def select(features: str | Iterable[str] = CORE) -> tuple[FeatureSpec, ...]:
     Returns
     -------
     tuple of FeatureSpec
-        In the order of the table; label, status, probability, review and flags are always among them.
+        In the order of the table; label, status, probability, review, lesion_id and flags are always among them.
 
     Raises
     ------

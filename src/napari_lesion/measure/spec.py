@@ -19,11 +19,12 @@ class Family(StrEnum):
     """Groups of measures, in the order of the table."""
 
     IDENTITY = "identity"
+    PLACE = "place"
+    PROVENANCE = "provenance"
     SIZE = "size"
     SHAPE = "shape"
     DENSITY = "density"
     BOUNDARY = "boundary"
-    PLACE = "place"
     UNCERTAINTY = "uncertainty"
     HISTOGRAM = "histogram"
     TEXTURE = "texture"

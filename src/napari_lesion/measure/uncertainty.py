@@ -128,6 +128,7 @@ FLAGS: tuple[Flag, ...] = (
         "Axial slices are tilted by more than 15 degrees; measured in their plane.",
         lambda c: c.grid.is_oblique,
     ),
+    Flag("overlaps", "Voxels of this lesion are claimed by another mask too.", lambda c: c.overlaps),
     Flag(
         "thick_slices",
         "Axial spacing above 2.5 mm or fewer than 3 slices: the axes may miss the largest section.",
