@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.lesion import Caliper, Status
+from napari_lesion.io.tables import read_table
+from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.workflow.autosave import AutosaveStore
 from napari_lesion.workflow.autosave_state import StudyState
 from napari_lesion.workflow.caliper import Axis, caliper_from, caliper_record, with_axis
 from napari_lesion.workflow.edit import Editor
+from napari_lesion.workflow.export import ExportRequest, export_study
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import rethreshold
 
@@ -115,6 +119,33 @@ def test_a_lesion_measured_by_hand_does_not_follow_the_threshold(detected: Study
     assert set(detected.lesions) == {2}
     assert detected.lesions[2].caliper == CALIPER
     assert int((detected.labels.array == 2).sum()) == count
+
+
+def test_rows_hold_it_beside_the_computed_axes_and_export_writes_them(detected: Study, tmp_path: Path) -> None:
+    editor = Editor(detected)
+    editor.set_caliper(1, Caliper(LONG))
+    export_study(ExportRequest(detected, tmp_path))
+    table = read_table(tmp_path / "lesions.csv")
+    computed = detected.table.rows[1]
+    row, other = table.rows[1], table.rows[2]
+    for name in ("long_axis_mm", "short_axis_mm", "mean_diameter_mm"):
+        assert row[name] == pytest.approx(computed[name], rel=1e-5)
+    assert (row["axes_source"], row["manual_long_axis_mm"]) == ("manual", 10)
+    assert math.isnan(float(str(row["manual_short_axis_mm"]) or "nan"))
+    assert row["manual_mean_diameter_mm"] == pytest.approx((10 + float(str(computed["short_axis_mm"]))) / 2, rel=1e-5)
+    assert other["axes_source"] == "computed"
+    assert math.isnan(float(str(other["manual_long_axis_mm"])))
+    edits = json.loads((tmp_path / "run.json").read_text())["edits"]
+    assert (edits[-1]["action"], edits[-1]["labels"]) == ("caliper", [1])
+
+
+def test_end_points_are_optional_columns(detected: Study) -> None:
+    Editor(detected).set_caliper(1, CALIPER)
+    request = MeasureRequest(detected.lesions, ("size",))
+    row = measure_lesions(detected.volume, detected.labels, request).rows[1]
+    found = [tuple(row[f"manual_short_axis_p{n}_{letter}_mm"] for letter in "lps") for n in (1, 2)]
+    assert tuple(found) == SHORT
+    assert row["manual_mean_diameter_mm"] == 7.5
 
 
 def test_autosave_keeps_it(detected: Study, tmp_path: Path) -> None:
