@@ -344,4 +344,4 @@ def test_the_real_pet_series(shared_data: Path) -> None:
     assert volume.modality == Modality.PT
     assert volume.grid.spacing == image.GetSpacing()
     slopes = [SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(f)))[0] for f in volume.source.files]
-    np.testing.assert_allclose(volume.array, np.stack(slopes), rtol=1e-6)
+    np.testing.assert_allclose(volume.array, np.stack(slopes) * volume.source.headers["suv_factor"], rtol=1e-6)

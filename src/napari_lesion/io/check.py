@@ -11,6 +11,7 @@ import numpy as np
 from napari_lesion.core.findings import Check, Finding, Level
 from napari_lesion.core.grid import OBLIQUE_LIMIT_DEG
 from napari_lesion.core.volume import Modality, Volume
+from napari_lesion.io.pet import pet_findings
 from napari_lesion.io.spacing import Spacing, spacing_of
 
 THICK_SLICE_MM = 3.0
@@ -37,6 +38,7 @@ def check_input(volume: Volume) -> Check:
         *_geometry(volume, headers),
         *_direction(volume, headers),
         *_rescale(volume, headers),
+        *pet_findings(volume),
         *_comments(headers),
     ]
     if not STACK_CODES & {finding.code for finding in found}:

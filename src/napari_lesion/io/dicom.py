@@ -15,10 +15,12 @@ import numpy.typing as npt
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import FloatArray, Grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.volume import Modality
 from napari_lesion.io.facts import series_facts
 from napari_lesion.io.frames import read_frames
 from napari_lesion.io.headers import SliceHeader
 from napari_lesion.io.loaded import Loaded, kept_type
+from napari_lesion.io.pet import multi_frame_facts, to_suv
 from napari_lesion.io.series import SAME_PLACE_MM, SeriesInfo
 from napari_lesion.io.skew import skewed_grid
 
@@ -41,7 +43,10 @@ def read_dicom(info: SeriesInfo, ctx: JobContext) -> Loaded:
             "The series holds colour images", "a lesion is measured in one channel", "Open the original images"
         )
     if len(info.files) == 1 and info.n_slices > 1:
-        return read_frames(info)
+        loaded = read_frames(info)
+        if info.modality == Modality.PT:
+            loaded.headers.update(multi_frame_facts(info.headers[0].units))
+        return loaded
     info, repeated = _one_image_a_place(info)
     grid = _series_grid(info)
     array = _decode(info, ctx)
@@ -49,6 +54,9 @@ def read_dicom(info: SeriesInfo, ctx: JobContext) -> Loaded:
         raise InputError("The images differ in size from their headers", f"{array.shape} against {grid.shape}")
     headers = series_facts(info)
     headers["repeated_mm"], headers["files"] = repeated, info.files
+    if info.modality == Modality.PT:
+        array, facts = to_suv(array, info.files)
+        headers.update(facts)
     skewed = skewed_grid(grid.size, _affine(info, grid), [h.height for h in info.headers])
     if skewed is not None:
         headers["tilt_deg"] = skewed.tilt_deg

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.io.elements import number_of, numbers_of, text_of, values_of, whole_of
 
 PREAMBLE = 128
 MAGIC = b"DICM"
@@ -191,9 +192,9 @@ def read_header(path: Path) -> SliceHeader | None:
     """Header of one file; None when it is no DICOM file, a directory, or an object without an image."""
     with lenient():
         dataset = read_dataset(path, TAGS)
-        if dataset is None or not (_text(dataset, "SOPClassUID") and _whole(dataset, "Rows")):
+        if dataset is None or not (text_of(dataset, "SOPClassUID") and whole_of(dataset, "Rows")):
             return None
-        if _text(dataset, "Modality") in NO_IMAGES:
+        if text_of(dataset, "Modality") in NO_IMAGES:
             return None
         return _header(path, dataset)
 
@@ -206,7 +207,7 @@ def lenient() -> AbstractContextManager[None]:
     return context
 
 
-def read_dataset(path: Path, tags: list[str] | None) -> Any:
+def read_dataset(path: Path, tags: Sequence[str | int] | None) -> Any:
     """Data set (pydicom) of a file without its pixels, restricted to ``tags``; None when it is no DICOM file."""
     import pydicom
 
@@ -214,7 +215,9 @@ def read_dataset(path: Path, tags: list[str] | None) -> Any:
     if force and path.suffix.lower() not in BARE_SUFFIXES:
         return None
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True, force=force, specific_tags=tags)
+        return pydicom.dcmread(
+            path, stop_before_pixels=True, force=force, specific_tags=None if tags is None else list(tags)
+        )
     except Exception as error:
         # pydicom raises nearly anything on what is not DICOM
         if isinstance(error, (MemoryError, PermissionError)):
@@ -223,44 +226,44 @@ def read_dataset(path: Path, tags: list[str] | None) -> Any:
 
 
 def _header(path: Path, dataset: Any) -> SliceHeader:
-    position = _numbers(dataset, "ImagePositionPatient", 3)
+    position = numbers_of(dataset, "ImagePositionPatient", 3)
     return SliceHeader(
         path=path,
-        sop_uid=_text(dataset, "SOPInstanceUID"),
-        sop_class=_text(dataset, "SOPClassUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        frame_uid=_text(dataset, "FrameOfReferenceUID"),
-        modality=_text(dataset, "Modality"),
-        description=_text(dataset, "SeriesDescription"),
-        date=next((d for d in (_text(dataset, f"{k}Date") for k in ("Series", "Acquisition", "Study")) if d), ""),
-        patient_position=_text(dataset, "PatientPosition"),
-        number=_whole(dataset, "InstanceNumber"),
-        rows=_whole(dataset, "Rows") or 0,
-        columns=_whole(dataset, "Columns") or 0,
-        frames=_whole(dataset, "NumberOfFrames") or 1,
-        samples=_whole(dataset, "SamplesPerPixel") or 1,
-        pixel_spacing=_numbers(dataset, "PixelSpacing", 2),
+        sop_uid=text_of(dataset, "SOPInstanceUID"),
+        sop_class=text_of(dataset, "SOPClassUID"),
+        series_uid=text_of(dataset, "SeriesInstanceUID"),
+        study_uid=text_of(dataset, "StudyInstanceUID"),
+        frame_uid=text_of(dataset, "FrameOfReferenceUID"),
+        modality=text_of(dataset, "Modality"),
+        description=text_of(dataset, "SeriesDescription"),
+        date=next((d for d in (text_of(dataset, f"{k}Date") for k in ("Series", "Acquisition", "Study")) if d), ""),
+        patient_position=text_of(dataset, "PatientPosition"),
+        number=whole_of(dataset, "InstanceNumber"),
+        rows=whole_of(dataset, "Rows") or 0,
+        columns=whole_of(dataset, "Columns") or 0,
+        frames=whole_of(dataset, "NumberOfFrames") or 1,
+        samples=whole_of(dataset, "SamplesPerPixel") or 1,
+        pixel_spacing=numbers_of(dataset, "PixelSpacing", 2),
         position=position,
-        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
-        slice_thickness=_number(dataset, "SliceThickness"),
-        tilt_deg=_number(dataset, "GantryDetectorTilt"),
+        orientation=numbers_of(dataset, "ImageOrientationPatient", 6),
+        slice_thickness=number_of(dataset, "SliceThickness"),
+        tilt_deg=number_of(dataset, "GantryDetectorTilt"),
         rescaled=not (
-            math.isnan(_number(dataset, "RescaleSlope")) or math.isnan(_number(dataset, "RescaleIntercept"))
+            math.isnan(number_of(dataset, "RescaleSlope")) or math.isnan(number_of(dataset, "RescaleIntercept"))
         ),
         comment=_comment(dataset),
-        lossy=_text(dataset, "LossyImageCompression") == "01",
-        image_type=tuple(str(word).upper() for word in _values(dataset, "ImageType")),
-        contrast=_text(dataset, "ContrastBolusAgent"),
+        lossy=text_of(dataset, "LossyImageCompression") == "01",
+        image_type=tuple(str(word).upper() for word in values_of(dataset, "ImageType")),
+        contrast=text_of(dataset, "ContrastBolusAgent"),
         units=_units(dataset),
-        dividing=tuple(_text(dataset, tag) for tag in DIVIDING_TAGS),
+        dividing=tuple(text_of(dataset, tag) for tag in DIVIDING_TAGS),
     )
 
 
 def _comment(dataset: Any) -> str:
     """Image comment that tells of a fault; empty when it does not, or names the patient."""
-    text = _text(dataset, "ImageComments")
-    names = re.findall(r"\w{3,}", _text(dataset, "PatientName").lower())
+    text = text_of(dataset, "ImageComments")
+    names = re.findall(r"\w{3,}", text_of(dataset, "PatientName").lower())
     if not TELLING.search(text) or any(name in text.lower() for name in names):
         return ""
     return text
@@ -268,44 +271,5 @@ def _comment(dataset: Any) -> str:
 
 def _units(dataset: Any) -> str:
     """Units (0054,1001); g/ml are SUV by body weight unless SUV Type (0054,1006) says another kind."""
-    units = _text(dataset, "Units")
-    return "SUVbw" if units == "GML" and _text(dataset, "SUVType") in ("", "BW") else units
-
-
-def _value(dataset: Any, name: str) -> Any:
-    """Value of an attribute; None when it is absent or cannot be read."""
-    try:
-        return dataset.get(name)
-    except Exception:  # noqa: BLE001 - a single damaged element reads as absent
-        return None
-
-
-def _values(dataset: Any, name: str) -> list[Any]:
-    value = _value(dataset, name)
-    if value is None:
-        return []
-    return [value] if isinstance(value, (str, int, float)) else list(value)
-
-
-def _text(dataset: Any, name: str) -> str:
-    value = _value(dataset, name)
-    return "" if value is None else str(value).strip("\0 \r\n\t")
-
-
-def _number(dataset: Any, name: str) -> float:
-    numbers = _numbers(dataset, name, 1)
-    return numbers[0] if numbers else math.nan
-
-
-def _whole(dataset: Any, name: str) -> int | None:
-    number = _number(dataset, name)
-    return int(number) if math.isfinite(number) else None
-
-
-def _numbers(dataset: Any, name: str, count: int) -> tuple[float, ...] | None:
-    """Exactly so many finite numbers, else None."""
-    try:
-        numbers = tuple(float(value) for value in _values(dataset, name))
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
+    units = text_of(dataset, "Units")
+    return "SUVbw" if units == "GML" and text_of(dataset, "SUVType") in ("", "BW") else units
