@@ -17,6 +17,7 @@ from napari_lesion.io.dicom import read_dicom
 from napari_lesion.io.itk import read_itk
 from napari_lesion.io.loaded import Loaded
 from napari_lesion.io.nifti import read_nifti
+from napari_lesion.io.patient import patient_of
 from napari_lesion.io.resample import straighten
 from napari_lesion.io.series import SeriesInfo, case_name, list_series
 
@@ -112,6 +113,7 @@ def _volume(info: SeriesInfo, loaded: Loaded, grid: Grid, modality: Modality | N
     known, stated, notes = _modality(info, loaded, modality)
     kept = set(loaded.headers.get("files", info.files))
     slices = [h for h in info.headers if h.path in kept]
+    patient = {"patient": patient_of(slices[0].path)} if slices else {}
     source = Source(
         path=info.path,
         case=case_name(info.path),
@@ -124,7 +126,7 @@ def _volume(info: SeriesInfo, loaded: Loaded, grid: Grid, modality: Modality | N
         modality_stated=stated,
         sop_uids=_sop_uids(loaded, slices),
         notes=(*loaded.notes, *notes),
-        headers=loaded.headers,
+        headers={**loaded.headers, **patient},
     )
     return Volume(loaded.array, grid, known, source)
 

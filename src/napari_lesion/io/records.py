@@ -109,7 +109,7 @@ def pseudonymous_uid(uid: str, key: bytes | None = None) -> str:
     str
         ``2.25.`` and a UUID as a decimal number (ITU-T X.667), made from HMAC-SHA256 (RFC 2104) of the UID.
     """
-    digest = hmac.new(key or local_key(), uid.strip("\0 ").encode("ascii", "replace"), hashlib.sha256).digest()
+    digest = hmac.new(key or local_key(), uid.strip("\0 ").encode("utf-8"), hashlib.sha256).digest()
     return f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}"
 
 

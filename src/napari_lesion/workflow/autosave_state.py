@@ -240,6 +240,10 @@ def _lesion_record(lesion: Lesion) -> dict[str, Any]:
         "status": str(lesion.status),
         "probability": probability,
         "review": str(lesion.review),
+        "lesion_id": lesion.lesion_id,
+        "lesion_uid": lesion.lesion_uid,
+        "edited_at": lesion.edited_at,
+        "reviewed_at": lesion.reviewed_at,
         "caliper": caliper_record(lesion.caliper),
     }
 
@@ -251,6 +255,7 @@ def _lesion_from(record: Mapping[str, Any]) -> Lesion:
         status=Status(record["status"]),
         probability=float("nan") if probability is None else float(probability),
         review=Review(record["review"]),
+        **{name: str(record.get(name, "")) for name in ("lesion_id", "lesion_uid", "edited_at", "reviewed_at")},
         caliper=caliper_from(record.get("caliper")),
     )
 

@@ -13,7 +13,8 @@ from napari_lesion.core.lesion import Lesion, Status
 from napari_lesion.core.probability import SCALE
 from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of, shifted
 from napari_lesion.workflow.edit_status import ModelComparison, ModelOverlap
-from napari_lesion.workflow.study import Study, with_identity
+from napari_lesion.workflow.naming import with_free_name
+from napari_lesion.workflow.study import Study, now_utc, with_identity
 
 
 @dataclass(frozen=True)
@@ -142,20 +143,21 @@ class StudyFollower:
         described: dict[int, Lesion] = {}
         for label in labels:
             former = study.lesions.get(label) or (self._gone.get(label) if again else None)
-            described[label] = self._lesion(label, former or Lesion(label))
+            described[label] = with_free_name(self._lesion(label, former or Lesion(label)), study.lesions)
         study.lesions.update(described)
         rows = {label: row for label, row in study.table.rows.items() if label in study.lesions}
         study.table = with_identity(replace(study.table, rows=rows), described)
 
     def _lesion(self, label: int, former: Lesion) -> Lesion:
-        """The lesion with its present status and probability; all else is the reader's and stays as it was."""
+        """The lesion with its present status, probability and time of edit; all else stays as it was."""
         status = self.compare(label).status
         probability = former.probability
         if status == Status.MANUAL:
             probability = float("nan")
         elif self._study.detection is not None:
             probability = self._probability(label)
-        return replace(former, status=status, probability=probability)
+        edited = "" if status == Status.MODEL else now_utc()
+        return replace(former, status=status, probability=probability, edited_at=edited)
 
     def _probability(self, label: int) -> float:
         """Largest probability of the model inside the mask."""

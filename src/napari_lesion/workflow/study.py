@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 from napari_lesion.core.findings import Check
@@ -29,8 +30,8 @@ class EditRecord:
     Parameters
     ----------
     action
-        ``stroke``, ``new``, ``delete``, ``split``, ``merge``, ``caliper``, ``undo``, ``redo``, ``review``,
-        ``threshold``, ``restore``.
+        ``stroke``, ``new``, ``delete``, ``split``, ``merge``, ``caliper``, ``rename``, ``undo``, ``redo``,
+        ``review``, ``threshold``, ``restore``.
     labels
         Lesions that it touched.
     voxels
@@ -108,9 +109,11 @@ class Study:
 
     @property
     def next_label(self) -> int:
-        """The smallest positive label above all that are or were in use."""
+        """The smallest positive label above all that are or were in use, and that no other lesion has as its name."""
         logged = (label for record in self.log for label in record.labels)
-        return max([0, *self.lesions, *logged]) + 1
+        label = max([0, *self.lesions, *logged]) + 1
+        names = {lesion.lesion_id for lesion in self.lesions.values()}
+        return next(free for free in count(label) if str(free) not in names)
 
     def touched(self) -> None:
         """Note that something changed."""
@@ -118,7 +121,8 @@ class Study:
 
     def review(self, label: int, decision: Review) -> Lesion:
         """Set the reader's decision on a lesion; KeyError when there is no such lesion."""
-        lesion = replace(self.lesions[label], review=decision)
+        decided = now_utc() if decision else ""
+        lesion = replace(self.lesions[label], review=decision, reviewed_at=decided)
         self.lesions[label] = lesion
         self.table = with_identity(self.table, {label: lesion})
         self.log.append(EditRecord("review", (label,)))
@@ -132,7 +136,7 @@ class Study:
 
 
 def with_identity(table: LesionTable, lesions: dict[int, Lesion]) -> LesionTable:
-    """The table with status, probability and review of some lesions brought up to date."""
+    """The table with status, probability, name, decision and times of some lesions brought up to date."""
     rows = dict(table.rows)
     for label, lesion in lesions.items():
         if label in rows:
@@ -140,6 +144,9 @@ def with_identity(table: LesionTable, lesions: dict[int, Lesion]) -> LesionTable
                 "status": str(lesion.status),
                 "probability": lesion.probability,
                 "review": str(lesion.review),
+                "lesion_id": lesion.tracking_id,
+                "edited_at": lesion.edited_at,
+                "reviewed_at": lesion.reviewed_at,
             }
             rows[label] = {**rows[label], **identity}
     return LesionTable(table.columns, rows)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +65,14 @@ class ReaderState:
 
     @property
     def kept(self) -> dict[int, Lesion]:
-        """Lesions that the reader drew, edited, reviewed or measured with the caliper."""
+        """Lesions that the reader drew, edited, reviewed, named or measured with the caliper."""
         return {
             label: lesion
             for label, lesion in self.lesions.items()
-            if lesion.status != Status.MODEL or lesion.review != Review.NONE or lesion.caliper is not None
+            if lesion.status != Status.MODEL
+            or lesion.review != Review.NONE
+            or lesion.caliper is not None
+            or lesion.lesion_id
         }
 
 
@@ -185,11 +189,11 @@ def _numbers(candidates: LabelArray, now: LabelArray, free: list[int], reader: R
         if former not in taken and candidate in free and candidate not in numbers:
             numbers[candidate] = former
             taken.add(former)
-    following = reader.next_label
+    names = {lesion.lesion_id for lesion in reader.lesions.values()}
+    following = (number for number in count(reader.next_label) if str(number) not in names)
     for candidate in free:
         if candidate not in numbers:
-            numbers[candidate] = following
-            following += 1
+            numbers[candidate] = next(following)
     return {candidate: numbers[candidate] for candidate in free}
 
 
