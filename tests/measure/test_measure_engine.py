@@ -209,7 +209,9 @@ def test_no_finite_voxel() -> None:
     assert row["nonfinite_voxels"] == row["n_voxels"]
     assert "nonfinite" in flags(row)
     assert row["nodule_type"] == ""
-    density = [spec.column_name(Scale.HU) for spec in FEATURES if spec.family.value in ("density", "histogram")]
+    families = ("density", "histogram")
+    measured = [spec for spec in FEATURES if spec.applies_to(Scale.HU) and spec.family.value in families]
+    density = [spec.column_name(Scale.HU) for spec in measured]
     left = [name for name in density if name not in ("nodule_type", "solid_threshold_hu")]
     assert [name for name in left if not math.isnan(row[name])] == []
     assert row["long_axis_mm"] > 0

@@ -19,7 +19,7 @@ from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.measure.registry import FEATURES
 from napari_lesion.measure.spec import Scale
 
-CLASSES = {spec.column_name(Scale.HU): spec.invariance for spec in FEATURES}
+CLASSES = {spec.column_name(Scale.HU): spec.invariance for spec in FEATURES if spec.applies_to(Scale.HU)}
 SPACINGS = st.tuples(*[st.sampled_from([0.5, 0.7, 1.0, 2.5])] * 3)
 MASKS = hnp.arrays(bool, st.tuples(*[st.integers(1, 6)] * 3))
 

@@ -9,9 +9,11 @@ from napari_lesion.core.errors import LesionError
 from napari_lesion.measure.boundary import BOUNDARY
 from napari_lesion.measure.density import DENSITY
 from napari_lesion.measure.enclosing import ENCLOSING_SHAPE, ENCLOSING_SIZE
+from napari_lesion.measure.fractal import FRACTAL
 from napari_lesion.measure.histogram import HISTOGRAM
 from napari_lesion.measure.identity import IDENTITY
 from napari_lesion.measure.manual import MANUAL
+from napari_lesion.measure.pet import PET
 from napari_lesion.measure.place import PLACE
 from napari_lesion.measure.provenance import PROVENANCE
 from napari_lesion.measure.shape import SHAPE
@@ -34,8 +36,10 @@ FEATURES: tuple[FeatureSpec, ...] = (
     *ENCLOSING_SIZE,
     *SHAPE,
     *ENCLOSING_SHAPE,
+    *FRACTAL,
     *DENSITY,
     *TISSUE,
+    *PET,
     *BOUNDARY,
     *UNCERTAINTY,
     *HISTOGRAM,

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from napari_lesion.core.table import Value
+from napari_lesion.measure import topology
 from napari_lesion.measure.axes import InPlaneAxes
 from napari_lesion.measure.context import LesionContext
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
@@ -16,6 +17,7 @@ NAN = float("nan")
 CALCIUM_HU = 130.0
 DENSE_CALCIUM_HU = 200.0
 FAT_HU = (-120.0, -30.0)
+NECROSIS_HU = 30.0
 
 _base = partial(FeatureSpec, family=Family.DENSITY, scales=(Scale.HU,), invariance=("T", "F", "S0"))
 _share = partial(_base, ucum="1", needs=("intensities",))
@@ -75,6 +77,18 @@ def _fat_core(c: LesionContext) -> Value:
     values = c.crop[c.interior]
     values = values[np.isfinite(values)]
     return float(np.mean((values >= FAT_HU[0]) & (values <= FAT_HU[1]))) if values.size else NAN
+
+
+def _necrotic(c: LesionContext) -> Value:
+    """Share of the largest enclosed part below the threshold; 0 when there is none."""
+    if not c.intensities.n:
+        return NAN
+    low = c.mask & (c.crop < NECROSIS_HU)
+    labels, count = topology.components_26(low)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    sizes[np.unique(labels[low & ~c.interior])] = 0
+    return float(sizes.max()) / c.intensities.n
 
 
 TISSUE: tuple[FeatureSpec, ...] = (
@@ -193,6 +207,17 @@ TISSUE: tuple[FeatureSpec, ...] = (
         "Fat share (core)",
         function=_fat_core,
         definition="The same without the voxels that have a face neighbour outside the lesion.",
+        needs=("intensities", "interior"),
+    ),
+    _share(
+        "necrotic_fraction",
+        "Necrotic share",
+        function=_necrotic,
+        definition="Largest 26-connected part of the voxels below 30 HU that holds no voxel with a face neighbour "
+        "outside the lesion, as a share of the finite voxels; 0 when there is none. Only after contrast does it "
+        "speak of necrosis, no threshold is agreed upon, and enclosed air counts too.",
+        code="(SCT 6574001) Necrosis",
+        optional=True,
         needs=("intensities", "interior"),
     ),
 )
