@@ -34,10 +34,13 @@ def with_parameters(**classes: type[Any]) -> Callable[[Callable[..., None]], Cal
 
         @functools.wraps(function)
         def run(**values: Any) -> None:
-            made = {
-                key: cls(**{field.name: values.pop(field.name) for field in fields[key]})
-                for key, cls in classes.items()
-            }
+            try:
+                made = {
+                    key: cls(**{field.name: values.pop(field.name) for field in fields[key]})
+                    for key, cls in classes.items()
+                }
+            except ValueError as error:  # what the ranges of options cannot say, such as NaN
+                raise typer.BadParameter(str(error)) from None
             function(**values, **made)
 
         kept = [

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_lesion import __version__
 from napari_lesion.core.errors import OutputError
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.table import Column
 from napari_lesion.core.volume import LabelMap
 from napari_lesion.io.masks import verify_labels, write_labels
-from napari_lesion.io.records import pseudonymous_uid, write_json
+from napari_lesion.io.records import write_json
 from napari_lesion.io.tables import write_table
 from napari_lesion.workflow.measure import StudyMeasurement, install_measurement, measure_study, request_for
 from napari_lesion.workflow.parameters import MASK_FORMATS as MASK_FORMATS
 from napari_lesion.workflow.parameters import ExportParameters as ExportParameters
-from napari_lesion.workflow.study import Study, now_utc
-
-RUN_SCHEMA_VERSION = 1
-DISCLAIMER = "Research use only. Not a medical device; not for diagnosis."
-RECORDED_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "torch",
-    "monai",
-    "openvino",
-    "SimpleITK",
-    "nibabel",
-    "napari",
-    "connected-components-3d",
+from napari_lesion.workflow.record import (
+    column_record,
+    input_record,
+    library_versions,
+    product_record,
+    pseudonymous_table,
 )
+from napari_lesion.workflow.study import Study
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +92,8 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     ctx.step("Measuring")
     measurement = measure_study(request_for(study))
     measured = measurement.table.ordered(study.lesions)
+    if parameters.pseudonymise:
+        measured = pseudonymous_table(measured)
     ctx.step("Writing the mask")
     mask = request.folder / f"mask{parameters.mask_format}"
     labels = _smallest(study.labels)
@@ -132,12 +124,8 @@ def run_record(
 ) -> dict[str, Any]:
     """Provenance of an export: input, model, parameters, versions, edits, and the definition of each column."""
     return {
-        "schema_version": RUN_SCHEMA_VERSION,
-        "product": "napari-lesion",
-        "version": __version__,
-        "disclaimer": DISCLAIMER,
-        "created": now_utc(),
-        "input": _input(study, pseudonymise=parameters.pseudonymise),
+        **product_record(),
+        "input": input_record(study.volume, study.check, pseudonymise=parameters.pseudonymise),
         "detection": _detection(study),
         "lesions": {
             "count": len(study.lesions),
@@ -146,30 +134,9 @@ def run_record(
         },
         "edits": [record.as_dict() for record in study.log],
         "files": [path.name for path in files],
-        "columns": [_column(column) for column in columns],
-        "versions": _versions(),
+        "columns": [column_record(column) for column in columns],
+        "versions": library_versions(),
     }
-
-
-def _input(study: Study, *, pseudonymise: bool) -> dict[str, Any]:
-    source = study.volume.source
-    record: dict[str, Any] = {
-        "case": source.case,
-        "modality": str(study.volume.modality),
-        "modality_stated": source.modality_stated,
-        "series_uid": source.series_uid,
-        "series_date": source.series_date,
-        "description": source.description,
-        "path": str(source.path) if source.path else "",
-        "grid": study.volume.grid.as_dict(),
-        "check": study.check.as_dict(),
-        "notes": list(source.notes),
-    }
-    if pseudonymise:
-        record["series_uid"] = pseudonymous_uid(source.series_uid) if source.series_uid else ""
-        record["path"] = record["description"] = record["series_date"] = ""
-        record["case"] = "pseudonymised"
-    return record
 
 
 def _detection(study: Study) -> dict[str, Any] | None:
@@ -188,27 +155,6 @@ def _detection(study: Study) -> dict[str, Any] | None:
         "notes": list(found.notes),
         "seconds": {stage: round(seconds, 3) for stage, seconds in found.seconds.items()},
     }
-
-
-def _column(column: Column) -> dict[str, str]:
-    return {
-        "name": column.name,
-        "unit": column.unit,
-        "ucum": column.ucum,
-        "definition": column.definition,
-        "reference": column.reference,
-        "code": column.code,
-    }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in RECORDED_LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _smallest(labels: LabelMap) -> LabelMap:

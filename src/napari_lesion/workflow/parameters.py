@@ -92,11 +92,60 @@ class DetectParameters:
 
 
 @dataclass(frozen=True)
+class MeasureParameters:
+    """What can be chosen for the measuring of masks from files.
+
+    Parameters
+    ----------
+    components
+        Whether the masks are binary and each of their 26-connected parts is one lesion.
+    features
+        Families or names of measures with commas between them, or ``core`` or ``all``.
+    modality
+        Modality that the user states; None for that of the file, or a guess.
+    bin_width
+        Width of the intensity bins on CT, HU; None for 25.
+    patient
+        Word that stands for the patient, the same at every visit; empty for what the file says.
+    pseudonymise
+        Whether UIDs and names are replaced by keyed hashes, and dates and paths left out.
+    """
+
+    components: Annotated[bool, Param("The masks are binary: every 26-connected part of them is one lesion")] = False
+    features: Annotated[
+        str, Param("Families or names of measures with commas between them, or core for all but the optional, or all")
+    ] = "core"
+    modality: Annotated[
+        str | None, Param("Modality of the image, if the file does not say it", choices=MODALITIES)
+    ] = None
+    bin_width: Annotated[
+        float | None,
+        Param("Width of the bins of entropy, uniformity and histogram on CT; 25 when not given", unit="HU", low=0.01),
+    ] = None
+    patient: Annotated[
+        str, Param("Any word for the patient, the same at every visit; lesion_uid follows from its keyed hash")
+    ] = ""
+    pseudonymise: Annotated[bool, Param("Replace UIDs and names by keyed hashes, and leave dates and paths out")] = (
+        False
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The words of ``features``."""
+        return tuple(name.strip() for name in self.features.split(",") if name.strip())
+
+
+@dataclass(frozen=True)
 class ExportParameters:
     """What can be chosen for an export."""
 
     mask_format: Annotated[str, Param("File format of the mask", choices=MASK_FORMATS)] = ".nii.gz"
-    pseudonymise: Annotated[bool, Param("Replace the series UID by a keyed hash, and leave paths out")] = False
+    pseudonymise: Annotated[bool, Param("Replace UIDs and names by keyed hashes, and leave dates and paths out")] = (
+        False
+    )
     save_probability: Annotated[bool, Param("Write the lesion probability beside the mask")] = False
 
     def __post_init__(self) -> None:
