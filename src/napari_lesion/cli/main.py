@@ -24,8 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, models, info, doctor, demo):
+for function in (detect, measure, info, doctor, demo):
     app.command()(function)
+app.add_typer(models, name="models")
 
 
 def _print_version(wanted: bool) -> None:

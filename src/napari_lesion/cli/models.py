@@ -1,7 +1,8 @@
-"""``napari-lesion models``: which models there are."""
+"""``napari-lesion models``: which models there are, what a bundle is made of, and installing one."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,15 +10,31 @@ import typer
 from napari_lesion.cli.console import command, say, say_json, show_table
 
 if TYPE_CHECKING:
-    from napari_lesion.workflow.models import BundleInfo
+    from napari_lesion.workflow.models import BundleInfo, ModelReport
+
+models = typer.Typer(
+    help="List the models that can be used; look at a bundle; install one.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
-@command
-def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+@models.callback(invoke_without_command=True)
+def _models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
     """List the models that can be used.
 
     Those that ship with napari-lesion come first, then those in your own folder (see `napari-lesion doctor`).
     """
+    if context.invoked_subcommand is None:
+        list_them(as_json)
+
+
+@command
+def list_them(as_json: bool) -> None:
+    """Print the models that can be used."""
     from napari_lesion.workflow.models import list_models
 
     found = list_models()
@@ -41,4 +58,87 @@ def _record(model: BundleInfo) -> dict[str, object]:
         "sha256": model.weights_sha256,
         "path": str(model.path),
         "card": str(model.card) if model.card else None,
+    }
+
+
+@models.command()
+@command
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder or zip file of a MONAI bundle.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Explain what a bundle needs, its class, and whether it can run here.
+
+    Nothing of it is run. Safe: only listed components and simple expressions. Needs trust: it holds code. Refused:
+    something that no model needs. The exit code is 1 when it cannot run here.
+    """
+    from napari_lesion.workflow.models import check_model
+
+    report = check_model(path)
+    if as_json:
+        say_json(_report_record(report))
+    else:
+        _say_report(report)
+    if report.obstacles:
+        raise typer.Exit(1)
+
+
+@models.command()
+@command
+def add(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Folder, zip file, or https address of the zip file of a bundle.")
+    ],
+    trusted: Annotated[
+        bool, typer.Option("--trust", help="You trust the author: code in the bundle may run on this machine.")
+    ] = False,
+    sha256: Annotated[str, typer.Option(metavar="HASH", help="SHA-256 that the zip file must have.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an installed bundle of the same name.")] = False,
+) -> None:
+    """Install a bundle into your own folder of models.
+
+    The network is used only when SOURCE is an address.
+    """
+    from napari_lesion.cli.progress import job_bars
+    from napari_lesion.workflow.models import InstallRequest, install
+
+    with job_bars() as bars:
+        installed = install(InstallRequest(source, trusted, sha256, replace), bars.context(source))
+    say(f"{installed.path.name} ({installed.assessment.trust.words}) is in {installed.path}")
+
+
+def _say_report(report: ModelReport) -> None:
+    say(f"{report.name}: {report.title}")
+    state = " (you trusted it)" if report.trusted else ""
+    say(f"Class: {report.assessment.trust.words}{state}")
+    for reason in report.assessment.reasons:
+        say(f"  {reason.trust.words}: {reason}")
+    for replaced in report.assessment.replaced:
+        say(f"  not built, the program does it itself: {replaced}")
+    for name, ports in (("Takes", report.needs.inputs), ("Gives", report.needs.outputs)):
+        for port in ports:
+            say(f"{name} {port.words}")
+    if report.changed:
+        say(f"Changed since you trusted it: {', '.join(report.changed)}")
+    say("Can run here: " + ("yes" if not report.obstacles else "no; " + "; ".join(report.obstacles)))
+
+
+def _report_record(report: ModelReport) -> dict[str, object]:
+    return {
+        "name": report.name,
+        "title": report.title,
+        "class": report.assessment.trust.words,
+        "reasons": [
+            {"where": reason.where, "what": reason.what, "class": reason.trust.words}
+            for reason in report.assessment.reasons
+        ],
+        "replaced": list(report.assessment.replaced),
+        "inputs": [port.words for port in report.needs.inputs],
+        "outputs": [port.words for port in report.needs.outputs],
+        "packages": list(report.needs.packages),
+        "missing_packages": list(report.needs.missing),
+        "trusted": report.trusted,
+        "changed": list(report.changed),
+        "can_run": not report.obstacles,
+        "obstacles": list(report.obstacles),
     }

@@ -1,14 +1,118 @@
-"""The models that can be chosen."""
+"""The models that can be chosen, what a bundle is made of, and how one is installed."""
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari_lesion.core.errors import ModelError
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.models.archive import unpack
 from napari_lesion.models.bundle import BundleInfo, OperatingPoint
 from napari_lesion.models.catalogue import find_bundle, list_bundles
+from napari_lesion.models.config.assessment import Assessment, Reason, assess
+from napari_lesion.models.config.grammar import Trust
+from napari_lesion.models.config.needs import Needs, Port, needs_of
+from napari_lesion.models.config.reading import read_configuration
+from napari_lesion.models.install import Installed, InstallRequest, bundle_in, install
+from napari_lesion.models.metadata import read_bundle
+from napari_lesion.models.trusted import changed_files, is_trusted
 
-__all__ = ["BundleInfo", "OperatingPoint", "default_model", "find_model", "list_models"]
+__all__ = [
+    "BundleInfo",
+    "InstallRequest",
+    "Installed",
+    "ModelReport",
+    "Needs",
+    "OperatingPoint",
+    "Port",
+    "Reason",
+    "Trust",
+    "check_model",
+    "default_model",
+    "find_model",
+    "install",
+    "list_models",
+]
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What a bundle is made of, and whether it can run here.
+
+    Parameters
+    ----------
+    name, title
+        Folder name, and name for people.
+    assessment
+        Its class and why.
+    needs
+        What it takes, gives and needs.
+    trusted
+        Whether the user trusted it, and nothing changed since.
+    changed
+        Files that changed since they were trusted.
+    obstacles
+        Why it cannot run here, one clause each; empty when it can.
+    """
+
+    name: str
+    title: str
+    assessment: Assessment
+    needs: Needs
+    trusted: bool
+    changed: tuple[str, ...]
+    obstacles: tuple[str, ...]
+
+
+def check_model(path: Path, ctx: JobContext | None = None) -> ModelReport:
+    """Look at a bundle folder or its zip file; nothing of it is run, installed or kept.
+
+    Raises
+    ------
+    ModelError
+        When it is no bundle, or is damaged.
+    """
+    if not path.is_file():
+        if not path.is_dir():
+            raise ModelError(f"There is nothing at {path}", "", "Give the folder or the zip file of a MONAI bundle")
+        return _report(path.resolve())
+    with tempfile.TemporaryDirectory(prefix="napari-lesion-") as folder:
+        unpacked = Path(folder) / "unpacked"
+        unpacked.mkdir()
+        unpack(path, unpacked, ctx)
+        return _report(bundle_in(unpacked, path))
+
+
+def _report(root: Path) -> ModelReport:
+    config = read_configuration(root)
+    assessment, needs = assess(config), needs_of(config)
+    trusted = assessment.trust is Trust.NEEDS_TRUST and is_trusted(root)
+    return ModelReport(
+        name=root.name,
+        title=str(config.metadata.get("name", root.name)),
+        assessment=assessment,
+        needs=needs,
+        trusted=trusted,
+        changed=changed_files(root),
+        obstacles=tuple(_obstacles(root, assessment, needs, trusted=trusted)),
+    )
+
+
+def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: bool) -> list[str]:
+    found = [f"{name} is not installed: pip install {name}" for name in needs.missing]
+    if not any((root / "models" / name).is_file() for name in ("model.pt", "model.ts")):
+        found.append("models/model.pt is missing: the weights of zoo bundles are fetched apart (large_files.yml)")
+    if assessment.trust is Trust.REFUSED:
+        return ["it is refused", *found]
+    if assessment.trust is Trust.NEEDS_TRUST and not trusted:
+        found.append("you have not said that you trust it")
+    try:
+        read_bundle(root)
+    except ModelError as error:
+        found.append(error.why or error.what)
+    return found
 
 
 def list_models() -> list[BundleInfo]:

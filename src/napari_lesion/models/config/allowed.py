@@ -1,0 +1,148 @@
+"""What a configuration may name, one by one: what computes, and neither reads, writes nor runs code.
+
+A name that is missing here is not forbidden for ever: a bundle that needs it asks for trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_DICTIONARY_TRANSFORMS: Final = (
+    "Activationsd", "AdjustContrastd", "AsChannelLastd", "AsDiscreted", "BorderPadd", "CastToTyped",
+    "CenterSpatialCropd", "ClipIntensityPercentilesd", "ConcatItemsd", "CopyItemsd", "CropForegroundd",
+    "DeleteItemsd", "DistanceTransformEDTd", "DivisiblePadd", "EnsureChannelFirstd", "EnsureTyped", "FillHolesd",
+    "FlattenSubKeysd", "Flipd", "FromMetaTensord", "GaussianSharpend", "GaussianSmoothd", "HistogramNormalized",
+    "Identityd", "Invertd", "KeepLargestConnectedComponentd", "LabelFilterd", "LabelToMaskd", "MapLabelValued",
+    "MaskIntensityd", "MeanEnsembled", "MedianSmoothd", "NormalizeIntensityd", "Orientationd",
+    "RemoveSmallObjectsd", "RepeatChanneld", "ResampleToMatchd", "Resized", "ResizeWithPadOrCropd", "Rotate90d",
+    "ScaleIntensityRangePercentilesd", "ScaleIntensityRanged", "ScaleIntensityd", "SelectItemsd", "ShiftIntensityd",
+    "SobelGradientsd", "Spacingd", "SpatialCropd", "SpatialPadd", "SplitDimd", "SqueezeDimd", "StdShiftIntensityd",
+    "ThresholdIntensityd", "ToDeviced", "ToMetaTensord", "ToNumpyd", "ToTensord", "Transposed", "VoteEnsembled",
+    "Zoomd",
+)  # fmt: skip
+_ARRAY_TRANSFORMS: Final = (
+    "Activations", "AsDiscrete", "CastToType", "CenterSpatialCrop", "DivisiblePad", "EnsureChannelFirst",
+    "EnsureType", "FillHoles", "KeepLargestConnectedComponent", "NormalizeIntensity", "Orientation",
+    "RemoveSmallObjects", "Resize", "ResizeWithPadOrCrop", "ScaleIntensity", "ScaleIntensityRange",
+    "ScaleIntensityRangePercentiles", "Spacing", "SpatialPad", "SqueezeDim", "ToTensor", "Transpose",
+)  # fmt: skip
+_NETWORKS: Final = (
+    "AHNet", "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DenseNet", "DenseNet121", "DenseNet169",
+    "DenseNet201", "DenseNet264", "DiNTS", "DynUNet", "EfficientNetBN", "FlexibleUNet", "HighResNet", "MedNeXt",
+    "ResNet", "ResNetFeatures", "SEResNet101", "SEResNet152", "SEResNet50", "SEResNext101", "SEResNext50",
+    "SENet154", "SegResNet", "SegResNetDS", "SegResNetDS2", "SegResNetVAE", "SwinUNETR", "TopologyInstance",
+    "UNETR", "UNet", "VISTA3D", "VNet", "ViT", "VoxelMorphUNet", "resnet10", "resnet18", "resnet34", "resnet50",
+    "resnet101", "resnet152", "resnet200", "vista3d132",
+)  # fmt: skip
+_INFERERS: Final = ("SimpleInferer", "SliceInferer", "SlidingWindowInferer", "SlidingWindowInfererAdapt")
+_LAYERS: Final = (
+    "AdaptiveAvgPool3d", "AvgPool3d", "BatchNorm3d", "Conv3d", "ConvTranspose3d", "Dropout", "Dropout3d", "Flatten",
+    "GELU", "GroupNorm", "Identity", "InstanceNorm3d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool3d", "PReLU",
+    "ReLU", "Sequential", "Sigmoid", "SiLU", "Softmax", "Upsample",
+)  # fmt: skip
+_BOX_TRANSFORMS: Final = ("AffineBoxToWorldCoordinated", "ClipBoxToImaged", "ConvertBoxModed")
+_DTYPES: Final = (
+    "bfloat16", "bool", "double", "float", "float16", "float32", "float64", "half", "int", "int16", "int32", "int64",
+    "int8", "long", "short", "uint8",
+)  # fmt: skip
+_NUMPY_DTYPES: Final = (
+    "float16", "float32", "float64", "int16", "int32", "int64", "int8", "uint16", "uint32", "uint8",
+)  # fmt: skip
+_NUMPY_FUNCTIONS: Final = (
+    "array",
+    "asarray",
+    "arange",
+    "linspace",
+    "ones",
+    "zeros",
+    "prod",
+    "mean",
+    "pi",
+    "inf",
+    "nan",
+)
+
+
+def _table() -> dict[str, str]:
+    """Spelling to place: the short name, the name below the package, and the full one."""
+    table: dict[str, str] = {
+        "Compose": "monai.transforms.Compose",
+        "monai.transforms.Compose": "monai.transforms.Compose",
+    }
+    groups = (
+        ("monai.transforms", (*_DICTIONARY_TRANSFORMS, *_ARRAY_TRANSFORMS)),
+        ("monai.networks.nets", _NETWORKS),
+        ("monai.inferers", _INFERERS),
+    )
+    for package, names in groups:
+        for name in names:
+            table[name] = table[f"{package}.{name}"] = f"{package}.{name}"
+    for name in _LAYERS:
+        table[f"torch.nn.{name}"] = f"torch.nn.{name}"
+    for name in _BOX_TRANSFORMS:
+        place = f"monai.apps.detection.transforms.dictionary.{name}"
+        table[name] = table[place] = place
+    for short, full in _DETECTION.items():
+        table[short] = table[full] = full
+    for name in ("VistaPreTransformd", "VistaPostTransformd"):
+        table[f"monai.apps.vista3d.transforms.{name}"] = f"monai.apps.vista3d.transforms.{name}"
+    return table
+
+
+_DETECTION: Final = {
+    "AnchorGenerator": "monai.apps.detection.utils.anchor_utils.AnchorGenerator",
+    "AnchorGeneratorWithAnchorShape": "monai.apps.detection.utils.anchor_utils.AnchorGeneratorWithAnchorShape",
+    "RetinaNet": "monai.apps.detection.networks.retinanet_network.RetinaNet",
+    "RetinaNetDetector": "monai.apps.detection.networks.retinanet_detector.RetinaNetDetector",
+}
+
+COMPONENTS: Final[Mapping[str, str]] = _table()
+"""Spellings of ``_target_`` that may be built, and where each one stands."""
+
+OVERRIDDEN: Final = frozenset(
+    {
+        "LoadImage", "LoadImaged", "SaveImage", "SaveImaged", "SaveClassification", "SaveClassificationd",
+        "WriteFileMappingd", "DataStatsd", "DataStats", "Dataset", "CacheDataset", "PersistentDataset", "DataLoader",
+        "ThreadDataLoader", "SupervisedEvaluator", "CheckpointLoader", "StatsHandler", "ClassificationSaver",
+    }
+)  # fmt: skip
+"""Components (last part of the name) that read, write or report: their place is taken by the program's own."""
+
+FUNCTIONS: Final[Mapping[str, str]] = {
+    **{f"torch.{name}": f"torch.{name}" for name in _DTYPES},
+    **{f"numpy.{name}": f"numpy.{name}" for name in (*_NUMPY_DTYPES, *_NUMPY_FUNCTIONS)},
+    **{f"monai.networks.nets.{name}": f"monai.networks.nets.{name}" for name in _NETWORKS},
+    **{f"monai.utils.CommonKeys.{key}": f"monai.utils.enums.CommonKeys.{key}" for key in ("IMAGE", "LABEL", "PRED")},
+    "copy.deepcopy": "copy.deepcopy",
+    "monai.networks.nets.resnet.resnet50": "monai.networks.nets.resnet50",
+    "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor": (
+        "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor"
+    ),
+}
+"""Dotted names that an expression may name, beside the two below that the program answers itself."""
+
+DEVICE_FUNCTIONS: Final = ("torch.device", "torch.cuda.is_available")
+"""Questions about the device: answered with the device that the program chose."""
+
+BUILTINS: Final = frozenset(
+    {"abs", "bool", "dict", "float", "int", "len", "list", "max", "min", "range", "round", "set", "sorted", "str",
+     "sum", "tuple", "zip"}
+)  # fmt: skip
+"""Python's own functions that an expression may call."""
+
+METHODS: Final[Mapping[str, frozenset[str]]] = {
+    "torch.nn.Module": frozenset({"to", "eval", "float"}),
+    "monai.apps.detection.networks.retinanet_detector.RetinaNetDetector": frozenset(
+        {"set_target_keys", "set_box_selector_parameters", "set_sliding_window_inferer", "eval"}
+    ),
+}
+"""Methods that an expression may call, by the class that they belong to."""
+
+METHOD_NAMES: Final = frozenset(name for names in METHODS.values() for name in names)
+
+FORCED: Final[Mapping[str, object]] = {"pretrained": False, "progress": False, "num_workers": 0}
+"""Arguments that would fetch, print or start processes, and what they are set to."""
+
+OUTDATED: Final[Mapping[str, frozenset[str]]] = {"monai.networks.nets.SwinUNETR": frozenset({"img_size"})}
+"""Arguments of older MONAI versions that mean nothing any more and are dropped."""

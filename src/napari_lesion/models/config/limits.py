@@ -1,0 +1,15 @@
+"""How large anything of a configuration may be before it is refused."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_BYTES: Final = 4 * 2**20
+MAX_NODES: Final = 100_000
+"""Values in a configuration, and steps of one expression."""
+MAX_DEPTH: Final = 32
+MAX_ITEMS: Final = 100_000
+"""Items of one list, and characters of one text, that an expression may make."""
+MAX_NUMBER: Final = 2**63
+MAX_EXPRESSION: Final = 4000
+"""Characters of one expression."""

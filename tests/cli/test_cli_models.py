@@ -1,0 +1,69 @@
+"""``napari-lesion models check`` and ``models add``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zoo_shapes as zoo
+
+from napari_lesion.models.catalogue import shipped_folder
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of the user's models."""
+    monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path / "installed"))
+    return tmp_path / "installed"
+
+
+def test_shipped_model_is_safe_and_runs(run: Run) -> None:
+    result = run("models", "check", shipped_folder() / "lung_nodule_ct", "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert (report["class"], report["can_run"], report["reasons"]) == ("safe", True, [])
+
+
+def test_check_names_what_would_run(run: Run, tmp_path: Path) -> None:
+    result = run("models", "check", zoo.write(tmp_path / "brats", zoo.brats(), zoo.metadata(4, 3)))
+    assert result.exit_code == 1
+    for words in ("Class: needs trust", "it is a lambda", "3 sequence 3", "you have not said that you trust it"):
+        assert words in result.stdout
+
+
+def test_check_of_a_zip_file_leaves_nothing(run: Run, tmp_path: Path, models: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "spleen"), "zip", zoo.write(tmp_path / "folder", zoo.spleen()))
+    report = json.loads(run("models", "check", archive, "--json").stdout)
+    assert (report["class"], report["name"]) == ("safe", "spleen")
+    assert not models.exists()
+
+
+def test_add_and_use(run: Run, tmp_path: Path, models: Path) -> None:
+    source = shutil.copytree(shipped_folder() / "lung_nodule_ct", tmp_path / "mine")
+    assert run("models", "add", source).exit_code == 0
+    assert (models / "mine" / "configs" / "metadata.json").is_file()
+    assert [model["name"] for model in json.loads(run("models", "--json").stdout)] == ["lung_nodule_ct", "mine"]
+
+
+def test_add_asks_for_trust(run: Run, tmp_path: Path, models: Path) -> None:
+    source = zoo.write(tmp_path / "brats", zoo.brats(), zoo.metadata(4, 3))
+    result = run("models", "add", source)
+    assert result.exit_code == 2
+    assert "--trust" in result.stderr
+    assert not (models / "brats").exists()
+    assert run("models", "add", source, "--trust").exit_code == 0
+    report = json.loads(run("models", "check", models / "brats", "--json").stdout)
+    assert report["trusted"]
+
+
+@pytest.mark.parametrize("source", ["nowhere", "http://example.org/model.zip", __file__])
+def test_bad_sources(run: Run, source: str) -> None:
+    result = run("models", "add", source)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
