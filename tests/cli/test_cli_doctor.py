@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from cli_inputs import Run
 
 import napari_lesion
 from napari_lesion.models.catalogue import Catalogue
-from napari_lesion.workflow import display, doctor
+from napari_lesion.workflow import display, doctor, ibsi
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,33 @@ def test_qt_that_does_not_start_is_told_in_its_own_words(monkeypatch: pytest.Mon
 def test_qt_starts_here() -> None:
     started = display.start_qt()
     assert started.works, started.words
+
+
+def test_the_ibsi_phantom_passes_row_by_row(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "ibsi.json"
+    result = run("doctor", "--ibsi", "--json", out)
+    assert result.exit_code == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:-1]] == ["pass"] * 68
+    assert lines[-1] == "68 of 68 values within the tolerance of IBSI"
+    assert lines[1].split() == ["mesh_volume_mm3", "RNU0", "556.333", "556", "4", "pass"]
+    record = json.loads(out.read_text())
+    assert (record["passed"], record["failed"], len(record["rows"])) == (68, 0, 68)
+    assert record["settings"]["bin_width"] == 1.0
+
+
+def test_a_wrong_or_missing_value_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, *others = ibsi.reference_values()
+    wrong = ({**first, "value": "600"}, {**second, "column": "no_such_column"}, *others)
+    monkeypatch.setattr(ibsi, "reference_values", lambda: wrong)
+    result = run("doctor", "--ibsi")
+    assert result.exit_code == 1
+    assert [line.split()[-1] for line in result.stdout.splitlines()[1:3]] == ["FAIL", "FAIL"]
+    assert result.stdout.splitlines()[-1] == "66 of 68 values within the tolerance of IBSI"
+    assert "2 values lie outside" in result.stderr
+
+
+def test_json_without_ibsi_is_refused(run: Run, tmp_path: Path) -> None:
+    result = run("doctor", "--json", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert "--ibsi" in result.stderr
