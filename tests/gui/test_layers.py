@@ -19,7 +19,7 @@ from napari_lesion.gui.adopt import grid_of, volume_of_layer
 from napari_lesion.gui.contributions import get_reader, image_layer
 from napari_lesion.gui.layers import LayerBridge
 from napari_lesion.gui.palette import DISTINCT, GREY, lesion_colours
-from napari_lesion.gui.presenters.viewing import AxisLine
+from napari_lesion.gui.presenters.axes import AxisLine
 from napari_lesion.gui.save import labels_of_layer
 from napari_lesion.gui.windows import LUNG, auto_window
 from napari_lesion.workflow.study import Study

@@ -22,6 +22,7 @@ from napari_lesion.gui.preferences import Preferences
 from napari_lesion.gui.presenters import detect as detect_module
 from napari_lesion.gui.presenters import export as export_module
 from napari_lesion.gui.presenters import study as study_module
+from napari_lesion.gui.presenters.axes import AxesPanel, AxesPresenter, AxesView, axis_lines
 from napari_lesion.gui.presenters.detect import DetectPresenter, DetectView
 from napari_lesion.gui.presenters.export import ExportPresenter, ExportView
 from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
@@ -29,7 +30,7 @@ from napari_lesion.gui.presenters.lesions import LesionsPresenter, LesionsView
 from napari_lesion.gui.presenters.planes import PlanesPresenter, PlanesView, plane_images
 from napari_lesion.gui.presenters.rows import make_rows, shown_columns
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter, StudyView, summarise
-from napari_lesion.gui.presenters.viewing import ViewerPresenter, ViewerView, axis_lines, look_at
+from napari_lesion.gui.presenters.viewing import ViewerPresenter, ViewerView, look_at
 from napari_lesion.gui.reader_offer import PATTERNS, ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
@@ -421,14 +422,19 @@ def test_viewer_follows_the_selection() -> None:
     study = make_study((1,))
     study.table = LesionTable(study.table.columns, {1: row_with_axes()})
     view, session = MagicMock(spec=ViewerView), Session()
+    axes, panel, act = MagicMock(spec=AxesView), MagicMock(spec=AxesPanel), MagicMock()
     presenter = ViewerPresenter(session, view, Preferences())
+    drawing = AxesPresenter(session, axes, panel, act)
     session.open(study)
     session.select(1)
     view.go_to.assert_called_once()
     view.select.assert_called_with(1)
-    assert len(view.draw_axes.call_args.args[0]) == 1
+    assert len(axes.draw_axes.call_args.args[0]) == 1
+    panel.show_manual_axes.assert_called_with("")
     session.select(0, reveal=False)
-    assert view.draw_axes.call_args.args[0] == []
+    assert axes.draw_axes.call_args.args[0] == []
+    drawing.reset()
+    act.assert_not_called()
     presenter.toggle_outline()
     assert view.set_style.call_args.args[0].outline is False
 

@@ -49,6 +49,7 @@ REJECT = Action("reject", "Reject", "N", "Reject the selected lesion; again to t
 COPY = Action("copy", "Copy", "Shift+C", "Copy the table, ready for a spreadsheet")
 COLUMNS = Action("columns", "Columns", "Shift+K", "Choose which measurements stand in the table")
 PLANES = Action("planes", "Sagittal and coronal", "Q", "Fold or unfold the other planes of the selected lesion")
+RESET_AXES = Action("reset_axes", "Reset axes", "Shift+Y", "Go back to the computed axes of the selected lesion")
 OUTLINE = Action("outline", "Outline", "U", "Show lesions as outlines or filled")
 HIDE = Action("hide", "Hide", "H", "Hide lesions and axes while the key is held")
 EXPORT = Action("export", "Export…", "Shift+E", "Write lesions.csv, the mask and run.json to a folder")
@@ -72,6 +73,7 @@ DOCK_ACTIONS = (
     COLUMNS,
     PLANES,
     OUTLINE,
+    RESET_AXES,
     HIDE,
     EXPORT,
 )

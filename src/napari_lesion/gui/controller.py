@@ -112,7 +112,8 @@ class DockController:
         self.autosaving.close()
         self.correcting.close()
         self.bridge.disconnect()
-        self.viewer.dims.events.current_step.disconnect(self._caption)
+        for event in self._turned:
+            event.disconnect(self._caption)
         for key in self._bound:
             self.viewer.bind_key(key, None)
 
@@ -147,7 +148,9 @@ class DockController:
         self.bridge.lesion_clicked.connect(self.lesions.clicked_in_image)
         self.bridge.image_removed.connect(self.study.close)
         self.bridge.labels_removed.connect(self._on_labels_removed)
-        self.viewer.dims.events.current_step.connect(self._caption)
+        for event in self._turned:
+            event.connect(self._caption)
+        self.session.selection_changed.connect(self._on_selection)
 
     def callbacks(self) -> dict[actions.Action, Callable[[], None]]:
         """What each action does."""
@@ -167,6 +170,7 @@ class DockController:
             actions.REJECT: self.lesions.reject,
             actions.COPY: self.lesions.copy,
             actions.OUTLINE: self.toggle_outline,
+            actions.RESET_AXES: self.correcting.axes.reset,
             actions.EXPORT: self.export.export,
             RESTORE: self.autosaving.presenter.restore,
             FORGET: self.autosaving.presenter.discard,
@@ -235,6 +239,15 @@ class DockController:
         self._caption()
         if study is None:
             self.bridge.set_caption("")
+
+    @property
+    def _turned(self) -> tuple[Any, ...]:
+        """Events of the viewer after which the caption is another one."""
+        events = self.viewer.dims.events
+        return events.current_step, events.order, events.ndisplay
+
+    def _on_selection(self, _label: int, _reveal: bool) -> None:
+        self._caption()
 
     def _on_labels_removed(self) -> None:
         """Stop what looks at the labels, and show them again: they belong to the study, not to the layer.

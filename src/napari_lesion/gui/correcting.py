@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_lesion.gui.actions import Action
 from napari_lesion.gui.layers import LayerBridge
 from napari_lesion.gui.painting import LayerPainter
+from napari_lesion.gui.presenters.axes import AxesPresenter
 from napari_lesion.gui.presenters.correct import CORRECT_ACTIONS, CorrectPresenter
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.widgets.correct import CorrectPanel
@@ -52,6 +53,7 @@ class Correcting(QObject):
         self.painter = LayerPainter(bridge.viewer)
         self.runner = QtJobRunner(self)
         self.presenter = CorrectPresenter(session, self.painter, self.runner, panel, QTimer.singleShot)
+        self.axes = AxesPresenter(session, bridge, panel, self.presenter.act)
         self._connect(panel)
         panel.set_diameter(diameter_mm)
         self.presenter.set_brush(diameter_mm)
@@ -66,6 +68,7 @@ class Correcting(QObject):
         """Stop listening to the viewer."""
         self.runner.abandon()
         self.painter.close()
+        self._bridge.axes.moved.disconnect(self.axes.move)
         self._bridge.labels_shown.disconnect(self._on_labels_shown)
 
     def _connect(self, panel: CorrectPanel) -> None:
@@ -82,6 +85,8 @@ class Correcting(QObject):
         painter.brush_changed.connect(presenter.on_brush)
         panel.triggered.connect(presenter.trigger)
         panel.brush_edited.connect(presenter.set_brush)
+        panel.reset_axes_clicked.connect(self.axes.reset)
+        self._bridge.axes.moved.connect(self.axes.move)
         self._bridge.labels_shown.connect(self._on_labels_shown)
 
     def _on_pending(self) -> None:

@@ -1,4 +1,4 @@
-"""The bridge to napari's layers: the only module that touches one, and only on the main thread.
+"""The bridge to napari's layers, on the main thread only; `gui.painting` and `gui.axes` know one layer each.
 
 Image, labels and axes are anatomical NumPy views of the study's own arrays, so painting in a layer is painting
 in the study.
@@ -10,32 +10,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from psygnal import Signal
 
 from napari_lesion.core.display import AXIS_LABELS, AnatomicalView
-from napari_lesion.gui.palette import AXES, YELLOW
-from napari_lesion.gui.presenters.viewing import AxisLine, MaskStyle
+from napari_lesion.gui.axes import AxesCanvas
+from napari_lesion.gui.palette import YELLOW
+from napari_lesion.gui.presenters.axes import AxisLine
+from napari_lesion.gui.presenters.viewing import MaskStyle
 from napari_lesion.gui.windows import Window
 from napari_lesion.workflow.study import Study
 
 UNITS = ("mm", "mm", "mm")
 LABELS_NAME = "Lesions"
-AXES_NAME = "Lesion axes"
 VOLUME_KEY = "napari_lesion_volume"
 PLANES = ("Axial", "Coronal", "Sagittal")
 SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
 FEWEST_COLOURS = 256
-TEXT_SIZE = 11
-TEXT_AWAY_MM = 3.5
-TEXT_AWAY_SHARE = 0.12
+FIXED_AXES = "Axes can be moved in axial slices only  "
 EXTENT_SHARE = 1 / 3
 SMALLEST_VIEW_MM = 60.0
 KEEP_ZOOM_BETWEEN = (0.1, 0.6)
 FALLBACK_CANVAS = (600, 600)
-
-
-Points = npt.NDArray[np.float64]
 
 
 class LayerBridge:
@@ -61,7 +56,7 @@ class LayerBridge:
         self.view: AnatomicalView | None = None
         self._image: Any = None
         self._labels: Any = None
-        self._axes: Any = None
+        self.axes = AxesCanvas(viewer)
         self._busy = False
         self._colours: dict[int, str] = {}
         viewer.layers.events.removed.connect(self._on_removed)
@@ -105,7 +100,7 @@ class LayerBridge:
             return
         self._busy = True
         try:
-            self._remove(self._axes)
+            self._remove(self.axes.layer)
             self._add_overlays(study)
         finally:
             self._busy = False
@@ -114,16 +109,18 @@ class LayerBridge:
         """Take the layers of the study out of the viewer."""
         self._busy = True
         try:
-            for layer in (self._axes, self._labels, self._image):
+            for layer in (self.axes.layer, self._labels, self._image):
                 self._remove(layer)
         finally:
             self._busy = False
-        self._image = self._labels = self._axes = self.view = None
+        self._image = self._labels = self.view = None
+        self.axes.forget()
         self._colours = {}
         self.labels_shown.emit(None)
 
     def disconnect(self) -> None:
         """Stop listening to the viewer; the layers stay."""
+        self.axes.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         if self._on_press in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_press)
@@ -134,16 +131,14 @@ class LayerBridge:
 
     def _add_overlays(self, study: Study) -> None:
         assert self.view is not None
-        self._axes = self.viewer.add_shapes(
-            ndim=3, name=AXES_NAME, opacity=1.0, edge_color=AXES, face_color="transparent", **self._placing()
-        )
+        axes = self.axes.add(self.view, **self._placing())
         self._labels = self.viewer.add_labels(
             self.view.apply(study.labels.array),
             name=LABELS_NAME,
             metadata={VOLUME_KEY: study.volume},
             **self._placing(),
         )
-        self.viewer.layers.move(self._index(self._axes), len(self.viewer.layers))
+        self.viewer.layers.move(self._index(axes), len(self.viewer.layers))
         self.viewer.layers.selection.active = self._labels
         self.labels_shown.emit(self._labels)
 
@@ -200,12 +195,13 @@ class LayerBridge:
 
     def set_hidden(self, hidden: bool) -> None:
         """Hide lesions and axes, or show them again."""
-        for layer in (self._labels, self._axes):
+        for layer in (self._labels, self.axes.layer):
             if layer is not None:
                 layer.visible = not hidden
 
     def set_editable(self, editable: bool) -> None:
-        """Whether the user may paint: not while a job looks at the labels."""
+        """Whether the user may paint and move axes: not while a job looks at the labels."""
+        self.axes.enabled = editable
         if self._labels is not None and self._labels.editable != editable:
             self._labels.editable = editable
 
@@ -229,25 +225,8 @@ class LayerBridge:
             self._labels.selected_label = label
 
     def draw_axes(self, lines: Sequence[AxisLine]) -> None:
-        """Draw measured axes with their lengths instead of those drawn before."""
-        if self._axes is None or self.view is None:
-            return
-        if len(self._axes.data):
-            self._axes.data = []
-        if not lines:
-            return
-        ends = [self._line(line.ends) for line in lines]
-        width = max(line.length_mm for line in lines) / 50 / float(np.mean(self.view.spacing[1:]))
-        places = _places(ends, self.view.spacing)
-        self._axes.add([*ends, *places], shape_type="line", edge_width=width, edge_color=AXES)
-        self._axes.text = {
-            "string": [""] * len(lines) + [line.words for line in lines],
-            "color": AXES,
-            "size": TEXT_SIZE,
-            "anchor": "center",
-        }
-        self._axes.selected_data = set()
-        self._axes.mode = "pan_zoom"
+        """Draw the axes of a lesion with their lengths instead of those drawn before."""
+        self.axes.draw(lines)
 
     def go_to(self, native_zyx: Sequence[float], extent_mm: float) -> None:
         """Centre the view on a native index, so that something of this size takes about a third of it."""
@@ -277,12 +256,15 @@ class LayerBridge:
     def describe_slice(self) -> str:
         """Plane, slice and where the patient's sides are, for the corner of the canvas."""
         dims = self.viewer.dims
-        if self.view is None or dims.ndisplay != 2 or dims.ndim != 3:
+        if self.view is None or dims.ndim != 3:
             return ""
+        fixed = "" if self.axes.in_axial_view or not self.axes.lines else FIXED_AXES
+        if dims.ndisplay != 2:
+            return fixed
         axis, down, across = (int(i) for i in dims.order[-3:])
         shown = int(dims.current_step[axis]) + 1
         plane, (top, _), (left, _) = PLANES[axis], SIDES[down], SIDES[across]
-        return f"{plane} {shown} of {self.view.display_shape[axis]}, {top} at the top, {left} on the left  "
+        return f"{plane} {shown} of {self.view.display_shape[axis]}, {top} at the top, {left} on the left  {fixed}"
 
     def selected_image(self) -> Any:
         """Image layer that the user selected in napari's layer list; None when it is not a 3-D image."""
@@ -290,12 +272,6 @@ class LayerBridge:
         if layer is None or getattr(layer, "rgb", True):
             return None
         return layer
-
-    def _line(self, ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        assert self.view is not None
-        shown = self.view.to_display(ends)
-        shown[:, 0] = np.round(shown[:, 0])
-        return shown
 
     # -- what the user does in napari --------------------------------------------------------------------------------
 
@@ -311,11 +287,13 @@ class LayerBridge:
             self._colours = {}
             self.labels_shown.emit(None)
             self.labels_removed.emit()
-        elif self._axes is not None and gone == self._axes.unique_id:
-            self._axes = None
+        elif self.axes.layer is not None and gone == self.axes.layer.unique_id:
+            self.axes.forget()
 
     def _on_press(self, _viewer: Any, event: Any) -> Iterator[None]:
-        """Select the lesion under a click; a drag moves the view, and a brush paints."""
+        """Select the lesion under a click; a drag moves the view or an axis, and a brush paints."""
+        if self.axes.dragging:
+            return
         yield
         while event.type == "mouse_move":
             if not _still(event):
@@ -327,16 +305,6 @@ class LayerBridge:
             event.position, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True
         )
         self.lesion_clicked.emit(int(value or 0))
-
-
-def _places(ends: list[Points], spacing: Sequence[float]) -> list[Points]:
-    """Lines too short to be seen, where the text of each axis stands: the first above the lesion, the next below."""
-    every = np.concatenate(ends)
-    low, high = every.min(axis=0), every.max(axis=0)
-    away = TEXT_AWAY_MM / spacing[1] + TEXT_AWAY_SHARE * (high[1] - low[1])
-    middle = (low[2] + high[2]) / 2
-    rows = (low[1] - away, high[1] + away)
-    return [np.array([[low[0], y, middle], [low[0], y, middle + 1e-3]]) for y, _ in zip(rows, ends, strict=False)]
 
 
 def _still(event: Any) -> bool:

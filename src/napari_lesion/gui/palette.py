@@ -18,6 +18,9 @@ DISTINCT = (ORANGE, SKY_BLUE, YELLOW, PURPLE, GREEN, VERMILLION)
 SINGLE = (ORANGE,)
 AXES = "#1E90FF"
 """Blue that is seen on white bone and on black lung, and is no colour of a lesion."""
+MANUAL_AXES = "#7FFF00"
+"""Chartreuse: as well seen, told from the blue by colour-blind readers, and no colour of a lesion."""
+HANDLE = "#FFFFFF"
 
 
 def lesion_colours(lesions: Mapping[int, Lesion], colours: str = "distinct") -> dict[int, str]:

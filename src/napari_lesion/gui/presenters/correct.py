@@ -211,12 +211,12 @@ class CorrectPresenter:
 
     def delete(self) -> None:
         """Delete the selected lesion."""
-        self._act(lambda editor: editor.delete([self._session.selected]))
+        self.act(lambda editor: editor.delete([self._session.selected]))
 
     def merge(self, labels: Sequence[int] = ()) -> None:
         """Merge these lesions; fewer than two for the selected one and the one that is selected next."""
         if len(labels) > 1:
-            self._act(lambda editor: editor.merge(labels))
+            self.act(lambda editor: editor.merge(labels))
         elif self._merging or not self._session.selected:
             self._merging = 0
             self._show_change()
@@ -227,11 +227,11 @@ class CorrectPresenter:
 
     def undo(self) -> None:
         """Take back the last change."""
-        self._act(lambda editor: editor.undo())
+        self.act(lambda editor: editor.undo())
 
     def redo(self) -> None:
         """Do again what was taken back."""
-        self._act(lambda editor: editor.redo())
+        self.act(lambda editor: editor.redo())
 
     # -- what the layer says -----------------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class CorrectPresenter:
 
     def on_replaced(self, array: Any) -> None:
         """Somebody put another label array into the layer."""
-        self._act(lambda editor: editor.adopt(array))
+        self.act(lambda editor: editor.adopt(array))
 
     def on_mode(self, mode: str) -> None:
         """Another tool was taken up, in the panel or in napari."""
@@ -284,10 +284,10 @@ class CorrectPresenter:
 
     def _parted(self, editor: Editor, request: SplitRequest, parts: Any) -> None:
         if editor is self._editor:
-            self._act(lambda editor: editor.install_split(request, parts))
+            self.act(lambda editor: editor.install_split(request, parts))
         self._measure()
 
-    def _act(self, action: Callable[[Editor], EditResult | None]) -> None:
+    def act(self, action: Callable[[Editor], EditResult | None]) -> None:
         """Do something to whole lesions, and draw and measure what it touched."""
 
         def act(editor: Editor) -> None:
@@ -371,7 +371,7 @@ class CorrectPresenter:
         first, self._merging = self._merging, 0
         self._view.show_selected(label)
         if first and label and label != first:
-            self._act(lambda editor: editor.merge([first, label]))
+            self.act(lambda editor: editor.merge([first, label]))
             self._session.select(min(first, label), reveal=False)
         self._show_change()
 

@@ -1,27 +1,24 @@
-"""What the viewer shows of a study: where it looks, how lesions are drawn, the axes of the selected one."""
+"""What the viewer shows of a study: where it looks, and how lesions are drawn."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from psygnal import Signal
 
 from napari_lesion.core.grid import Grid
+from napari_lesion.core.lesion import Caliper
 from napari_lesion.core.table import Row
 from napari_lesion.gui.palette import lesion_colours
 from napari_lesion.gui.preferences import Preferences
+from napari_lesion.gui.presenters.axes import lines_of, number_in
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.windows import Window
+from napari_lesion.workflow.caliper import Axis
 from napari_lesion.workflow.study import Study
 
-LONG_AXIS = ("long_axis_p1", "long_axis_p2", "long_axis_mm", "long")
-SHORT_AXIS = ("short_axis_p1", "short_axis_p2", "short_axis_mm", "short")
-LPS = ("l", "p", "s")
 KJI = ("k", "j", "i")
 
 
@@ -42,25 +39,6 @@ class MaskStyle:
     outline: bool = True
     outline_px: int = 1
     fill_opacity: float = 0.35
-
-
-@dataclass(frozen=True, eq=False)
-class AxisLine:
-    """One measured axis of a lesion.
-
-    Parameters
-    ----------
-    ends
-        Native (fractional) indices (z, y, x) of both ends, shape (2, 3).
-    length_mm
-        Length, mm.
-    words
-        What is written beside it.
-    """
-
-    ends: npt.NDArray[np.float64]
-    length_mm: float
-    words: str
 
 
 class ViewerView(Protocol):
@@ -93,33 +71,21 @@ class ViewerView(Protocol):
     def select(self, label: int) -> None:
         """Make a lesion the one that the brush paints."""
 
-    def draw_axes(self, lines: Sequence[AxisLine]) -> None:
-        """Draw these axes and no others."""
-
     def go_to(self, native_zyx: Sequence[float], extent_mm: float) -> None:
         """Centre the view on a native index."""
 
 
-def axis_lines(row: Row, grid: Grid) -> list[AxisLine]:
-    """Long and short axis of a row, as far as they were measured."""
-    lines = []
-    for first, second, length, word in (LONG_AXIS, SHORT_AXIS):
-        ends = [_position(row, first), _position(row, second)]
-        value = _number(row, length)
-        if ends[0] is None or ends[1] is None or value is None:
-            continue
-        lines.append(AxisLine(grid.to_index(np.stack([ends[0], ends[1]])), value, f"{word} {value:.1f} mm"))
-    return lines
+def look_at(row: Row, grid: Grid, caliper: Caliper | None = None) -> tuple[float, float, float] | None:
+    """Native index (z, y, x) to look at: the middle of the long axis, else a point inside, else the centroid.
 
-
-def look_at(row: Row, grid: Grid) -> tuple[float, float, float] | None:
-    """Native index (z, y, x) to look at: the middle of the long axis, else a point inside, else the centroid."""
-    lines = [line for line in axis_lines(row, grid) if line.words.startswith("long")]
+    A long axis that the reader set comes before the computed one.
+    """
+    lines = [line for line in lines_of(row, caliper, grid) if line.axis is Axis.LONG and not line.replaced]
     if lines:
         z, y, x = (float(value) for value in lines[0].ends.mean(axis=0))
         return z, y, x
     for prefix in ("inner_point", "centroid"):
-        index = [_number(row, f"{prefix}_{axis}") for axis in KJI]
+        index = [number_in(row, f"{prefix}_{axis}") for axis in KJI]
         if None not in index:
             z, y, x = (float(value) for value in index if value is not None)
             return z, y, x
@@ -128,7 +94,7 @@ def look_at(row: Row, grid: Grid) -> tuple[float, float, float] | None:
 
 def extent_mm(row: Row) -> float:
     """Size by which the zoom is chosen, mm."""
-    return _number(row, "long_axis_mm") or 0.0
+    return number_in(row, "long_axis_mm") or 0.0
 
 
 class ViewerPresenter:
@@ -145,7 +111,6 @@ class ViewerPresenter:
         self.style = MaskStyle(preferences.outline, preferences.outline_px, preferences.fill_opacity)
         session.labels_changed.connect(self._on_labels)
         session.lesions_changed.connect(self._on_lesions)
-        session.table_changed.connect(self._on_table)
         session.selection_changed.connect(self._on_selection)
 
     def show(self, study: Study, window: Window) -> None:
@@ -176,7 +141,6 @@ class ViewerPresenter:
             self._view.show_labels(study)
             self._view.set_style(self.style)
             self._on_lesions()
-            self._draw_axes()
 
     def toggle_outline(self) -> None:
         """Change between outlines and filled areas."""
@@ -191,39 +155,12 @@ class ViewerPresenter:
         if study is not None:
             self._view.set_colours(lesion_colours(study.lesions, self._colours))
 
-    def _on_table(self) -> None:
-        self._draw_axes()
-
     def _on_selection(self, label: int, reveal: bool) -> None:
         self._view.select(label)
-        self._draw_axes()
         study = self._session.study
         if not (reveal and label and study is not None):
             return
         row = study.table.rows.get(label, {})
-        place = look_at(row, study.volume.grid)
+        place = look_at(row, study.volume.grid, study.lesions[label].caliper)
         if place is not None:
             self._view.go_to(place, extent_mm(row))
-
-    def _draw_axes(self) -> None:
-        study = self._session.study
-        label = self._session.selected
-        if study is None:
-            return
-        row = study.table.rows.get(label, {})
-        self._view.draw_axes(axis_lines(row, study.volume.grid))
-
-
-def _position(row: Row, prefix: str) -> npt.NDArray[np.float64] | None:
-    """LPS position of the columns ``prefix_l_mm``, ``_p_mm``, ``_s_mm``."""
-    values = [_number(row, f"{prefix}_{axis}_mm") for axis in LPS]
-    if any(value is None for value in values):
-        return None
-    return np.asarray(values, dtype=np.float64)
-
-
-def _number(row: Row, name: str) -> float | None:
-    value = row.get(name)
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return float(value)
-    return None

@@ -8,6 +8,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QAbstractButton, QCheckBox, QDoubleSpinBox, QSizePolicy, QWidget
 
 from napari_lesion.core.errors import LesionError
+from napari_lesion.gui.actions import RESET_AXES
 from napari_lesion.gui.brush import Brush
 from napari_lesion.gui.presenters.correct import DELETE, ERASE, MERGE, NEW, PAINT, REDO, SPLIT, UNDO
 from napari_lesion.gui.widgets.parts import button, column, heading, line, row, say, set_icon, tool
@@ -24,6 +25,7 @@ class CorrectPanel(QWidget):
     """Id of the `Action` whose button was pressed."""
     brush_edited = Signal(float, bool)
     """Wanted diameter in mm, and whether the brush is a ball."""
+    reset_axes_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +72,11 @@ class CorrectPanel(QWidget):
         self.change.setToolTip(f"{sentence}\n{detail}".strip())
         say(self.error, "")
 
+    def show_manual_axes(self, words: str) -> None:
+        """Say what the reader measured by hand, and offer to reset it."""
+        say(self.manual_axes, words)
+        self.reset_axes.setVisible(bool(words))
+
     def show_error(self, error: LesionError) -> None:
         """Show why something was not done."""
         say(self.error, error.message)
@@ -100,6 +107,9 @@ class CorrectPanel(QWidget):
         self.ball.setToolTip("Paint a ball in millimetres, through the neighbouring slices, instead of one slice")
         self.real_size = line("dim")
         self.change = line("dim")
+        self.manual_axes = line("dim")
+        self.reset_axes = button(RESET_AXES)
+        self.reset_axes.clicked.connect(self._on_reset_axes)
         self.error = line("error", wrap=True)
         self.diameter.valueChanged.connect(self._on_brush)
         self.ball.toggled.connect(self._on_brush)
@@ -113,6 +123,9 @@ class CorrectPanel(QWidget):
         second = row(*(self.buttons[action.id] for action in (PAINT, ERASE, NEW, SPLIT, MERGE, DELETE)))
         layout.addLayout(second)
         layout.addWidget(self.change)
+        axes = row(self.manual_axes, self.reset_axes)
+        axes.setStretchFactor(self.manual_axes, 1)
+        layout.addLayout(axes)
         layout.addWidget(self.error)
         for name, widget in self.buttons.items():
             widget.clicked.connect(partial(self._on_clicked, name))
@@ -122,9 +135,13 @@ class CorrectPanel(QWidget):
             self.buttons[action.id].setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         say(self.error, "")
         say(self.change, "")
+        self.show_manual_axes("")
 
     def _on_clicked(self, name: str, _checked: bool = False) -> None:
         self.triggered.emit(name)
+
+    def _on_reset_axes(self, _checked: bool = False) -> None:
+        self.reset_axes_clicked.emit()
 
     def _on_brush(self, _value: object) -> None:
         self.brush_edited.emit(self.diameter.value(), self.ball.isChecked())

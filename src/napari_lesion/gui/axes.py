@@ -1,0 +1,279 @@
+"""The layer of the axes: lines with their length, whose end points can be taken up and moved in axial slices.
+
+Nothing but the viewer's own mouse callbacks is used, so that the lesion layer stays the active one: its brush, its
+keys and the click that selects a lesion work as before. An end point can be taken up only while no brush is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+
+from napari_lesion.core.display import AnatomicalView
+from napari_lesion.gui.palette import AXES, HANDLE, MANUAL_AXES
+from napari_lesion.gui.presenters.axes import AxisLine, MovedAxis, manual_line, with_line
+
+AXES_NAME = "Lesion axes"
+LOOK = "pan_zoom"
+TEXT_SIZE = 11
+TEXT_AWAY_MM = 3.5
+TEXT_AWAY_SHARE = 0.12
+WIDTH_SHARE = 1 / 50
+REPLACED_WIDTH = 0.5
+REACH_PX = 9.0
+"""How near the pointer must come to an end point to take it up."""
+HANDLE_PX = 6.0
+HANDLE_LINE_PX = 1.5
+LEFT_BUTTON = 1
+AXIAL = (1, 2)
+"""Display axes that an axial slice shows."""
+
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class EndPoint:
+    """One end of a line: the line, which of its ends, and where that is, display indices."""
+
+    line: AxisLine
+    which: int
+    place: Points
+
+
+class AxesCanvas:
+    """Draws the axes of one lesion in a layer, and lets the user move their ends.
+
+    Parameters
+    ----------
+    viewer
+        napari's viewer, or the public proxy of it.
+    """
+
+    moved = Signal(object)
+    """An end point was dragged elsewhere and let go: `MovedAxis`."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layer: Any = None
+        self._view: AnatomicalView | None = None
+        self._lines: list[AxisLine] = []
+        self._shown: tuple[AxisLine, ...] | None = None
+        self._hovered: EndPoint | None = None
+        self.dragging = False
+        self.enabled = True
+        viewer.mouse_move_callbacks.append(self._on_move)
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+
+    # -- the layer ---------------------------------------------------------------------------------------------------
+
+    @property
+    def layer(self) -> Any:
+        """The layer; None when it is not shown."""
+        return self._layer
+
+    @property
+    def lines(self) -> Sequence[AxisLine]:
+        """Axes that are drawn."""
+        return self._lines
+
+    @property
+    def in_axial_view(self) -> bool:
+        """Whether the viewer shows axial slices: only there can an axis be moved."""
+        dims = self._viewer.dims
+        shown = tuple(int(axis) - (dims.ndim - 3) for axis in dims.displayed)
+        return dims.ndisplay == 2 and shown == AXIAL
+
+    def add(self, view: AnatomicalView, **placing: Any) -> Any:
+        """Add the layer to the viewer, with the lines that were drawn last; ``placing`` are napari's options."""
+        self._view = view
+        self._layer = self._viewer.add_shapes(
+            ndim=3, name=AXES_NAME, opacity=1.0, edge_color=AXES, face_color="transparent", **placing
+        )
+        self._layer.events.editable.connect(self._keep_tools_off)
+        self._keep_tools_off()
+        self._shown = None
+        self._show(self._lines)
+        return self._layer
+
+    def forget(self) -> None:
+        """The layer is gone, or belongs to a study that is not shown any more."""
+        self._layer = self._view = self._hovered = self._shown = None
+
+    def close(self) -> None:
+        """Stop listening to the viewer."""
+        for callbacks, callback in (
+            (self._viewer.mouse_move_callbacks, self._on_move),
+            (self._viewer.mouse_drag_callbacks, self._on_drag),
+        ):
+            if callback in callbacks:
+                callbacks.remove(callback)
+
+    def draw(self, lines: Sequence[AxisLine]) -> None:
+        """Draw these axes instead of those drawn before; not under the hand that moves one."""
+        self._lines = list(lines)
+        if not self.dragging:
+            self._show(self._lines)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def _show(self, lines: Sequence[AxisLine], handle: Points | None = None) -> None:
+        if self._layer is None or self._view is None or (handle is None and _same(self._shown, lines)):
+            return
+        self._shown = None if handle is not None else tuple(lines)
+        layer = self._layer
+        if len(layer.data):
+            layer.data = []
+        if not lines:
+            return
+        # what the reader set, and the handle, lie on top
+        ordered = sorted(lines, key=lambda line: (line.manual, not line.replaced))
+        written = sorted((line for line in lines if line.words), key=lambda line: line.axis)
+        places = _places([self._line(line.ends) for line in ordered], len(written), self._view.spacing)
+        width = max(line.length_mm for line in lines) * WIDTH_SHARE / self._pixel
+        shapes = [self._line(line.ends) for line in ordered] + places
+        colours = [_colour(line) for line in (*ordered, *written)]
+        widths = [width * (REPLACED_WIDTH if line.replaced else 1.0) for line in ordered] + [width] * len(places)
+        kinds = ["line"] * len(shapes)
+        words = [""] * len(ordered) + [line.words for line in written]
+        if handle is not None:
+            shapes.append(self._ring(handle))
+            kinds.append("ellipse")
+            widths.append(HANDLE_LINE_PX / self._zoom / self._pixel)
+            colours.append(HANDLE)
+            words.append("")
+        layer.add(shapes, shape_type=kinds, edge_width=widths, edge_color=colours, face_color="transparent")
+        layer.text = {"string": words, "color": colours, "size": TEXT_SIZE, "anchor": "center"}
+        layer.selected_data = set()
+
+    @property
+    def _pixel(self) -> float:
+        """Size of a pixel of an axial slice, mm; widths of lines are in pixels."""
+        assert self._view is not None
+        return float(np.mean(self._view.spacing[1:]))
+
+    @property
+    def _zoom(self) -> float:
+        """Pixels of the screen per millimetre."""
+        return float(self._viewer.camera.zoom)
+
+    def _line(self, ends: Points) -> Points:
+        """Display indices of both ends, in the slice that holds them."""
+        assert self._view is not None
+        shown = self._view.to_display(ends)
+        shown[:, 0] = np.round(shown[:, 0])
+        return shown
+
+    def _ring(self, centre: Points) -> Points:
+        """Corners of the box of a circle on the screen."""
+        assert self._view is not None
+        down, across = HANDLE_PX / self._zoom / np.asarray(self._view.spacing[1:])
+        corners = [(-down, -across), (-down, across), (down, across), (down, -across)]
+        return np.array([[centre[0], centre[1] + y, centre[2] + x] for y, x in corners])
+
+    # -- what the user does ------------------------------------------------------------------------------------------
+
+    def _keep_tools_off(self, _event: Any = None) -> None:
+        """Leave napari's own tools for shapes out: a line that they move would be nobody's measurement."""
+        if self._layer is not None and self._layer.editable:
+            self._layer.editable = False
+
+    def _on_move(self, _viewer: Any, event: Any) -> None:
+        """Show a handle at the end point under the pointer."""
+        if self.dragging or self._layer is None:
+            return
+        found = self._end_under(event)
+        if found is None and self._hovered is None:
+            return
+        if found is not None and self._hovered is not None and np.array_equal(found.place, self._hovered.place):
+            return
+        self._hovered = found
+        self._viewer.cursor.style = "standard" if found is None else "pointing"
+        self._show(self._lines, None if found is None else found.place)
+
+    def _on_drag(self, _viewer: Any, event: Any) -> Iterator[None]:
+        """Move the end point under the pointer, from press to release; the view stands still meanwhile."""
+        end = self._end_under(event)
+        if end is None or event.button != LEFT_BUTTON or event.modifiers:
+            return
+        start = self._place(event)
+        line: AxisLine | None = None
+        self.dragging = event.handled = True
+        yield
+        while event.type == "mouse_move":
+            event.handled = True
+            line = self._moved(end, self._place(event) - start)
+            self._show(with_line(self._lines, line), self._line(line.ends)[end.which])
+            yield
+        event.handled = True
+        self.dragging, self._hovered = False, None
+        self._viewer.cursor.style = "standard"
+        if line is None:
+            self._show(self._lines)
+        else:
+            self.moved.emit(MovedAxis(line.axis, line.ends))
+
+    def _moved(self, end: EndPoint, by: Points) -> AxisLine:
+        """The line with one end moved within its slice, display indices; it stays in the image."""
+        assert self._view is not None
+        ends = self._view.to_display(end.line.ends)
+        limit = np.asarray(self._view.display_shape) - 0.5
+        ends[end.which, 1:] = np.clip(ends[end.which, 1:] + by[1:], -0.5, limit[1:])
+        length = float(np.linalg.norm((ends[1] - ends[0]) * np.asarray(self._view.spacing)))
+        return manual_line(end.line.axis, self._view.to_native(ends), length)
+
+    def _place(self, event: Any) -> Points:
+        """Display indices of the pointer."""
+        return np.asarray(self._layer.world_to_data(event.position), dtype=np.float64)[-3:]
+
+    def _end_under(self, event: Any) -> EndPoint | None:
+        """The end point that the pointer would take up: the nearest one in the slice that is shown."""
+        if not self._can_move() or self._view is None:
+            return None
+        here = self._place(event)
+        best, nearest = None, REACH_PX / self._zoom
+        for line in self._lines:
+            ends = self._line(line.ends)
+            if line.replaced or round(float(here[0])) != ends[0, 0]:
+                continue
+            away = np.linalg.norm((ends - here)[:, 1:] * np.asarray(self._view.spacing[1:]), axis=1)
+            which = int(away.argmin())
+            if away[which] < nearest:
+                best, nearest = EndPoint(line, which, ends[which]), float(away[which])
+        return best
+
+    def _can_move(self) -> bool:
+        """Whether axes are shown and may be moved, and no brush or other tool is taken up."""
+        if not self.enabled or self._layer is None or not self._layer.visible or not self.in_axial_view:
+            return False
+        active = self._viewer.layers.selection.active
+        return active is None or str(getattr(active, "mode", LOOK)) == LOOK
+
+
+def _same(shown: Sequence[AxisLine] | None, lines: Sequence[AxisLine]) -> bool:
+    """Whether these very lines are drawn already."""
+    if shown is None or len(shown) != len(lines):
+        return False
+    return all(
+        (one.words, one.axis, one.manual, one.replaced) == (other.words, other.axis, other.manual, other.replaced)
+        and np.array_equal(one.ends, other.ends)
+        for one, other in zip(shown, lines, strict=True)
+    )
+
+
+def _colour(line: AxisLine) -> str:
+    return MANUAL_AXES if line.manual else AXES
+
+
+def _places(ends: list[Points], count: int, spacing: Sequence[float]) -> list[Points]:
+    """Lines too short to be seen, where the text of each axis stands: the first above the lesion, the next below."""
+    every = np.concatenate(ends)
+    low, high = every.min(axis=0), every.max(axis=0)
+    away = TEXT_AWAY_MM / spacing[1] + TEXT_AWAY_SHARE * (high[1] - low[1])
+    middle = (low[2] + high[2]) / 2
+    rows = (low[1] - away, high[1] + away)[:count]
+    return [np.array([[low[0], y, middle], [low[0], y, middle + 1e-3]]) for y in rows]
