@@ -83,7 +83,7 @@ def crofton_area(counts: IntArray, spacing: Triple) -> float:
     the physical step, c_d the solid-angle share of the direction (spherical Voronoi cells of the 26 physical
     directions). Lehmann and Legland 2012, The Insight Journal; ITK ``LabelShape`` "Perimeter".
     """
-    return float(counts @ _crofton_table(spacing))
+    return float(counts @ crofton_table(spacing))
 
 
 @cache
@@ -169,7 +169,8 @@ def _face_pairs(cube: BoolArray, axis: int) -> int:
 
 
 @cache
-def _crofton_table(spacing: Triple) -> FloatArray:
+def crofton_table(spacing: Triple) -> FloatArray:
+    """Area, mm², that each configuration adds by the Cauchy-Crofton formula; ``spacing`` is (z, y, x) in mm."""
     steps = np.asarray(DIRECTIONS, dtype=np.float64) * np.asarray(spacing)
     lengths = np.linalg.norm(steps, axis=1)
     weights = _direction_weights(steps / lengths[:, None])

@@ -17,9 +17,13 @@ from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure import configurations, hull, spatial, topology
 from napari_lesion.measure.axes import InPlaneAxes, in_plane_axes
+from napari_lesion.measure.boundary_edge import EdgeProfile, edge_of
+from napari_lesion.measure.boundary_near import Neighbourhood, look_around, pixel_of
+from napari_lesion.measure.boundary_surface import Surface, surface_of
 from napari_lesion.measure.distribution import Distribution
 from napari_lesion.measure.extremes import stored_extremes
 from napari_lesion.measure.moments import Moments, moments_of
+from napari_lesion.measure.ring import Ring, ring_of
 from napari_lesion.measure.spec import Scale, scale_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -254,15 +258,42 @@ class LesionContext:
         return size
 
     @cached_property
+    def depth(self) -> npt.NDArray[np.floating]:
+        """Distance of each voxel of the crop to the nearest voxel centre outside, mm; 0 outside."""
+        return topology.distance_inside(self.mask, self.spacing)
+
+    @cached_property
     def inside_distance(self) -> tuple[float, tuple[int, int, int]]:
         """Largest distance to a voxel centre outside, mm, and the voxel of the volume that has it."""
-        distance, index = topology.deepest_voxel(self.mask, self.spacing)
+        distance, index = topology.deepest_voxel(self.depth)
         return distance, (index[0] + self.start[0], index[1] + self.start[1], index[2] + self.start[2])
 
     @cached_property
     def touches_border(self) -> bool:
         """Whether a voxel lies on the first or last index of an image axis."""
         return any(part.start == 0 or part.stop == size for part, size in zip(self.box, self.grid.shape, strict=True))
+
+    # boundary
+
+    @cached_property
+    def near(self) -> Neighbourhood:
+        """The lesion and its surroundings."""
+        return look_around(self)
+
+    @cached_property
+    def ring(self) -> Ring:
+        """Statistics of the tissue around the lesion."""
+        return ring_of(self.near, self.spacing, pixel_of(self))
+
+    @cached_property
+    def surface(self) -> Surface:
+        """Points on the surface, relative to the crop."""
+        return surface_of(self.mask, self.spacing)
+
+    @cached_property
+    def edge(self) -> EdgeProfile:
+        """Intensity across the outline."""
+        return edge_of(self)
 
     # intensities
 

@@ -68,23 +68,33 @@ def cavity_sizes(mask: BoolArray) -> tuple[int, ...]:
     return tuple(sorted((int(size) for size in sizes if size), reverse=True))
 
 
-def deepest_voxel(mask: BoolArray, spacing: Triple) -> tuple[float, tuple[int, int, int]]:
-    """Largest distance from a voxel of the set to the nearest voxel centre outside, mm, and that voxel (z, y, x)."""
-    distance = _distance_inside(mask, spacing)
-    z, y, x = np.unravel_index(int(distance.argmax()), mask.shape)
+def deepest_voxel(distance: npt.NDArray[np.floating]) -> tuple[float, tuple[int, int, int]]:
+    """Largest value of a distance map, mm, and its voxel (z, y, x)."""
+    z, y, x = np.unravel_index(int(distance.argmax()), distance.shape)
     return float(distance[z, y, x]), (int(z), int(y), int(x))
 
 
-def _distance_inside(mask: BoolArray, spacing: Triple) -> npt.NDArray[np.floating]:
-    """Distance map of a set; beyond the array is outside."""
+def distance_inside(mask: BoolArray, spacing: Triple, *, closed: bool = True) -> npt.NDArray[np.floating]:
+    """Distance of each voxel of a set to the nearest voxel centre outside, mm; 0 outside.
+
+    Parameters
+    ----------
+    mask
+        The set.
+    spacing
+        Spacing (z, y, x), mm.
+    closed
+        Whether everything beyond the array is outside; otherwise nothing is known of it.
+    """
     if mask.size < SMALL_VOXELS:  # edt hands even one thread's work to another thread, which waits on a busy machine
         from scipy import ndimage
 
-        padded: npt.NDArray[np.floating] = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
-        return padded[1:-1, 1:-1, 1:-1]
+        rim = int(closed)
+        padded: npt.NDArray[np.floating] = ndimage.distance_transform_edt(np.pad(mask, rim), sampling=spacing)
+        return padded[1:-1, 1:-1, 1:-1] if closed else padded
     import edt
 
     voxels = np.ascontiguousarray(mask).view(np.uint8)  # edt is slower on bool
     threads = 2 if mask.size > PARALLEL_VOXELS else 1
-    distance: npt.NDArray[np.floating] = edt.edt(voxels, anisotropy=spacing, black_border=True, parallel=threads)
+    distance: npt.NDArray[np.floating] = edt.edt(voxels, anisotropy=spacing, black_border=closed, parallel=threads)
     return distance
