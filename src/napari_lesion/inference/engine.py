@@ -22,12 +22,13 @@ from napari_lesion.inference.backends.choose import batch_for, open_backend
 from napari_lesion.inference.components import components
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
+from napari_lesion.inference.refine import CandidateRule, refine
 from napari_lesion.inference.resample import ModelFrame, to_model, to_native
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.inference.sliding import WindowCutter, run_windows
 from napari_lesion.inference.timings import remember
 from napari_lesion.inference.windows import Start, plan_windows
-from napari_lesion.models.bundle import BundleInfo, Intensity
+from napari_lesion.models.bundle import BundleInfo, Intensity, Refinement
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -50,7 +51,8 @@ class Prediction:
     windows
         Number of windows that the network saw.
     seconds
-        Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``back``.
+        Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``outlines`` (of a second
+        stage), ``back``.
     device, backend
         Where and with what it was computed.
     notes
@@ -124,10 +126,15 @@ def predict(
             dense = run_windows(cutter, plan.starts, backend, batch_for(settings, backend.device), ctx)
     finally:
         backend.close()
+    dense = _within_region(dense, plan.region)
+    if bundle.refinement:
+        with clock.stage("outlines"):
+            dense, again = _second_stage(dense, image, plan.frame, bundle.refinement, settings, ctx)
+            more = (*more, *again)
     del image, cutter
     with clock.stage("back"):
         ctx.step("Collecting the marks")
-        probability = to_native(_within_region(dense, plan.region), plan.frame)
+        probability = to_native(dense, plan.frame)
     if plan.starts:
         remember(bundle, backend.name, backend.device, clock.seconds["windows"] / len(plan.starts))
     return Prediction(
@@ -139,6 +146,26 @@ def predict(
         backend=backend.name,
         notes=(*notes, *more, *(() if organ.trusted else (f"{organ.reason}.",))),
     )
+
+
+def _second_stage(
+    dense: FloatArray,
+    image: FloatArray,
+    frame: ModelFrame,
+    refinement: Refinement,
+    settings: EngineSettings,
+    ctx: JobContext,
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Probability of the second network around the marks of the first, and notes."""
+    z, y, x = frame.spacing_zyx
+    least = math.ceil(refinement.min_volume_mm3 / (z * y * x))
+    cutter = WindowCutter(image, frame, frame.roi_zyx(refinement.bundle.roi_size))
+    backend, notes = open_backend(refinement.bundle, settings, ctx)
+    try:
+        rule = CandidateRule(refinement.candidates_at, least)
+        return refine(dense, cutter, backend, rule, batch_for(settings, backend.device), ctx), notes
+    finally:
+        backend.close()
 
 
 def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float | None = None) -> WindowPlan:

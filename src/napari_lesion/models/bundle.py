@@ -67,6 +67,25 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """Second stage of a detector: a network that looks again at each mark in a window centred on it.
+
+    Parameters
+    ----------
+    bundle
+        Bundle of the second network: spacing, orientation and value scaling are those of the first.
+    candidates_at
+        Probability of the first stage from which a voxel belongs to a candidate.
+    min_volume_mm3
+        Smaller candidates are dropped.
+    """
+
+    bundle: BundleInfo
+    candidates_at: float = 0.5
+    min_volume_mm3: float = 0.0
+
+
+@dataclass(frozen=True)
 class BundleInfo:
     """What a bundle states about itself; nothing of it has been run.
 
@@ -91,6 +110,8 @@ class BundleInfo:
         Of the model card.
     network_def
         Class and literal arguments of the network.
+    refinement
+        Second stage, when the model has one.
     """
 
     name: str
@@ -117,6 +138,7 @@ class BundleInfo:
     window_gflop: float | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     training_patients: tuple[str, ...] = ()
+    refinement: Refinement | None = None
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -131,8 +153,12 @@ class BundleInfo:
 
     @property
     def identity(self) -> str:
-        """Name, version and first digits of the hash, for records: ``lung_nodule_ct 0.1.0 (sha256 1a2b3c4d5e6f)``."""
-        return f"{self.name} {self.version} (sha256 {self.weights_sha256[:12]})"
+        """Name, version and first digits of the hash, for records: ``lung_nodule_ct 0.1.0 (sha256 1a2b3c4d5e6f)``.
+
+        That of the second stage follows, where there is one.
+        """
+        own = f"{self.name} {self.version} (sha256 {self.weights_sha256[:12]})"
+        return f"{own} + {self.refinement.bundle.identity}" if self.refinement else own
 
 
 def build_network(info: BundleInfo) -> torch.nn.Module:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
-from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint
-from napari_lesion.models.safety import literal, network_class_name, read_config
+from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint, Refinement
+from napari_lesion.models.safety import literal, network_class_name, read_config, require_name
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def read_bundle(path: Path) -> BundleInfo:
     metadata, config = read_config(path, METADATA), read_config(path, INFERENCE)
     reader = _Reader(path.name, metadata, config)
     network = reader.network()
-    return BundleInfo(
+    first = BundleInfo(
         name=path.name,
         path=path,
         network_def=network,
@@ -58,6 +59,27 @@ def read_bundle(path: Path) -> BundleInfo:
         training_patients=reader.own("training_patients", _texts, ()),
         **reader.output(network),
     )
+    stated = reader.own("refinement", _mapping, None)
+    return replace(first, refinement=_refinement(first, stated)) if stated else first
+
+
+def _refinement(first: BundleInfo, stated: Mapping[str, Any]) -> Refinement:
+    """Read the second stage, which lies in the folder beside the first."""
+    name = str(stated.get("bundle", ""))
+    require_name(name)
+    second = read_bundle(first.path.parent / name)
+    alike = ("spacing_mm", "axcodes", "intensity", "channels")
+    differing = [key for key in alike if getattr(first, key) != getattr(second, key)]
+    if differing or second.refinement:
+        reason = f"its {', '.join(differing)} differ" if differing else "it has a second stage itself"
+        raise ModelError(f"The model {first.name} cannot use {name} as its second stage", reason)
+    try:
+        at, least = _probability(stated["candidates_at"]), _not_negative(stated.get("min_volume_mm3", 0.0))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The model {first.name} cannot be used", f"{OWN_KEY}.refinement is not complete: {error}"
+        ) from error
+    return Refinement(second, at, least)
 
 
 class _Reader:
@@ -248,6 +270,12 @@ def _axcodes(value: Any) -> str:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    if not isinstance(value, Mapping):
         raise TypeError(value)
     return value
 

@@ -84,15 +84,15 @@ def report(scenes: Sequence[Scene], swept: Sequence[tuple[Summary, list[Score]]]
         "agreed_nodules": sum(scene.case.n_readers >= AGREED_READERS for scene in cubes),
         "scans": [scene.case.name for scene in scenes if scene.case.kind == "scan"],
         "threshold": threshold,
-        "thresholds": [_plain(summary) for summary, _ in swept],
+        "thresholds": [plain(summary) for summary, _ in swept],
         "cases": [
-            {**_plain(score), "kind": scene.case.kind, "n_readers": scene.case.n_readers}
+            {**plain(score), "kind": scene.case.kind, "n_readers": scene.case.n_readers}
             for scene, score in zip(scenes, chosen, strict=True)
         ],
     }
 
 
-def _plain(scored: Summary | Score) -> dict[str, Any]:
+def plain(scored: Summary | Score) -> dict[str, Any]:
     """Values for JSON, which knows no NaN."""
     values = asdict(scored).items()
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values}

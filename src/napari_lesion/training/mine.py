@@ -96,13 +96,18 @@ def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Int
         made = {scene.case.name: _marks_off_lesions(network, scene, intensity) for scene in searched}
         rows = {name: [asdict(mark) for mark in marks] for name, marks in made.items()}
         record.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    content = json.loads(record.read_text(encoding="utf-8"))
-    mined = {
-        name: [MinedMark(**{**row, "center": tuple(row["center"])}) for row in rows] for name, rows in content.items()
-    }
+    mined = read_marks(record)
     every = [mark for marks in mined.values() for mark in marks]
     log.info("%d mined marks, %d of them left in doubt", len(every), len(left_in_doubt(scenes, mined)))
     return mined
+
+
+def read_marks(record: Path) -> Mined:
+    """Marks by name of the case, as `mine_marks` kept them."""
+    content = json.loads(record.read_text(encoding="utf-8"))
+    return {
+        name: [MinedMark(**{**row, "center": tuple(row["center"])}) for row in rows] for name, rows in content.items()
+    }
 
 
 def left_in_doubt(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) -> list[tuple[str, MinedMark]]:

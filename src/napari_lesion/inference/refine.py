@@ -1,0 +1,129 @@
+"""The second stage: each mark of the first is looked at again in a window centred on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.components import components
+from napari_lesion.inference.ports import Backend
+from napari_lesion.inference.sliding import WindowCutter
+from napari_lesion.inference.windows import Start
+
+FloatArray = npt.NDArray[np.float32]
+Place = tuple[slice, ...]
+
+STAGE: Final = "Outlining"
+CONNECTED_AT: Final = 0.1
+"""Probability down to which a refined mark is kept whole."""
+
+
+@dataclass(frozen=True)
+class CandidateRule:
+    """Which marks of the first stage are looked at again.
+
+    Parameters
+    ----------
+    threshold
+        Probability of the first stage from which a voxel belongs to a candidate.
+    min_voxels
+        Smaller candidates are dropped; voxels of the model grid.
+    """
+
+    threshold: float = 0.5
+    min_voxels: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """One mark of the first stage, and the window around it."""
+
+    number: int
+    box: Place
+    start: Start
+    fits: bool
+
+
+def refine(
+    dense: FloatArray,
+    cutter: WindowCutter,
+    backend: Backend,
+    rule: CandidateRule,
+    batch: int = 1,
+    ctx: JobContext | None = None,
+) -> FloatArray:
+    """Probability of the second stage around each candidate of the first, 0 elsewhere.
+
+    Parameters
+    ----------
+    dense
+        Probability of the first stage on the model grid.
+    cutter
+        Image on the same grid, with the window size of the second stage.
+    backend
+        Runs the second network.
+    rule
+        What counts as a candidate.
+    batch
+        Windows computed together.
+    ctx
+        Told before each batch, so that a cancel takes effect within one.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape of ``dense``. In a window only what touches its own candidate counts; where windows of two
+        candidates overlap, the larger value. A candidate that is larger than the window keeps the probability of the
+        first stage.
+    """
+    ctx = ctx or JobContext()
+    labels = components(dense >= rule.threshold, 26)
+    found = list(_candidates(labels, cutter.roi, rule.min_voxels))
+    refined = np.zeros_like(dense)
+    for candidate in found:
+        if not candidate.fits:
+            own = labels[candidate.box] == candidate.number
+            np.maximum(refined[candidate.box], np.where(own, dense[candidate.box], 0.0), out=refined[candidate.box])
+    small = [candidate for candidate in found if candidate.fits]
+    for first in range(0, len(small), batch):
+        ctx.step(STAGE, first, len(small))
+        group = small[first : first + batch]
+        result = backend.infer(np.stack([cutter.cut(candidate.start) for candidate in group])[:, None])
+        for candidate, window in zip(group, result, strict=True):
+            image, inner = cutter.places(candidate.start)
+            values = cutter.frame.from_input(window)[inner]
+            np.maximum(refined[image], _own_part(values, labels[image] == candidate.number), out=refined[image])
+    ctx.step(STAGE, len(small), len(small))
+    return refined
+
+
+def _candidates(labels: npt.NDArray[Any], roi: tuple[int, int, int], min_voxels: int) -> Iterator[_Candidate]:
+    import cc3d
+
+    statistics: dict[str, Any] = cc3d.statistics(labels, no_slice_conversion=False)
+    for number, box in enumerate(statistics["bounding_boxes"]):
+        if number == 0 or statistics["voxel_counts"][number] < min_voxels:
+            continue
+        z, y, x = (_start(part, size, n) for part, size, n in zip(box, roi, labels.shape, strict=True))
+        fits = all(part.stop - part.start <= size for part, size in zip(box, roi, strict=True))
+        yield _Candidate(number, tuple(box), (z, y, x), fits)
+
+
+def _start(part: slice, size: int, n: int) -> int:
+    """First voxel of a window that is centred on a part, moved into the image where it fits there."""
+    start = (part.start + part.stop - size) // 2
+    return min(max(start, 0), n - size) if n >= size else (n - size) // 2
+
+
+def _own_part(values: FloatArray, candidate: npt.NDArray[np.bool_]) -> FloatArray:
+    """What of a window touches the candidate, whole down to `CONNECTED_AT`."""
+    parts = components(values >= CONNECTED_AT, 26)
+    touching = np.zeros(int(parts.max()) + 1, dtype=bool)
+    touching[np.unique(parts[candidate])] = True
+    touching[0] = False
+    return np.where(touching[parts], values, np.float32(0.0))

@@ -1,0 +1,1 @@
+"""Training of the second stage: a network that outlines one candidate in a crop around it."""

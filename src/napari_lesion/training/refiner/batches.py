@@ -1,0 +1,169 @@
+"""Batches of crops as a function of the step: the same step always gives the same batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.training.refiner.config import Stretch
+from napari_lesion.training.refiner.nodules import Nodule
+from napari_lesion.training.scenes import IGNORE, LESION, Scene
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = npt.NDArray[np.float32]
+Points = npt.NDArray[np.int64]
+Crop = dict[str, FloatArray]
+Batch = dict[str, "torch.Tensor"]
+
+KEYS = ("image", "target")
+SHARE, CONSENSUS, IGNORED = 0, 1, 2
+"""Channels of the target."""
+
+
+class CropBatches:
+    """Map-style dataset of whole batches: item ``n`` is the batch of step ``n``.
+
+    Parameters
+    ----------
+    nodules
+        What to learn from, all of two or all of three axes.
+    stretch
+        Sizes and numbers.
+    seed
+        Seed of the run.
+    negatives
+        Scans with points (n, 3) that crops without a nodule are centred on.
+    """
+
+    def __init__(
+        self,
+        nodules: Sequence[Nodule],
+        stretch: Stretch,
+        seed: int,
+        negatives: Sequence[tuple[Scene, Points]] = (),
+    ) -> None:
+        self._nodules = [(nodule, nodule.center) for nodule in nodules]
+        self._stretch = stretch
+        self._seed = seed
+        self._negatives = list(negatives)
+        self._augment = crop_augmentation(nodules[0].image.ndim)
+
+    def __len__(self) -> int:
+        return self._stretch.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        import torch
+
+        rng = np.random.default_rng([self._seed, step])
+        without = self._stretch.negatives if self._negatives else 0
+        crops = [self._positive(rng) for _ in range(self._stretch.batch - without)]
+        crops += [self._negative(rng) for _ in range(without)]
+        done = []
+        for crop in crops:
+            self._augment.set_random_state(seed=int(rng.integers(2**31)))
+            done.append(self._augment(crop))
+        return {key: torch.stack([torch.as_tensor(crop[key]) for crop in done]) for key in KEYS}
+
+    def _positive(self, rng: np.random.Generator) -> Crop:
+        nodule, center = self._nodules[int(rng.integers(len(self._nodules)))]
+        jitter = self._stretch.jitter
+        return cut(
+            (nodule.image, nodule.label, nodule.share),
+            center + rng.integers(-jitter, jitter + 1, len(center)),
+            self._stretch.roi,
+        )
+
+    def _negative(self, rng: np.random.Generator) -> Crop:
+        scene, points = self._negatives[int(rng.integers(len(self._negatives)))]
+        center = points[int(rng.integers(len(points)))] + rng.integers(
+            -self._stretch.jitter, self._stretch.jitter + 1, 3
+        )
+        return cut((scene.image, scene.label, None), center, self._stretch.roi)
+
+
+def scan_negatives(scenes: Sequence[Scene], mined: Mapping[str, Points]) -> list[tuple[Scene, Points]]:
+    """Mined false marks of each scene; a scan without any gives points anywhere in its lungs."""
+    pairs = [(scene, mined.get(scene.case.name, scene.background_points[:0])) for scene in scenes]
+    pairs = [
+        (scene, scene.background_points if scene.case.kind == "scan" and not len(points) else points)
+        for scene, points in pairs
+    ]
+    return [(scene, points) for scene, points in pairs if len(points)]
+
+
+def cut(arrays: tuple[Any, Any, Any], center: Points, roi: int) -> Crop:
+    """Cut a crop; beyond the faces the image is mirrored and the target is ignored.
+
+    Parameters
+    ----------
+    arrays
+        Image, label and share of two or three axes; a share of None is the consensus.
+    center
+        Voxel in the middle of the crop; may lie outside.
+    roi
+        Edge, voxels.
+
+    Returns
+    -------
+    dict
+        ``image`` (1, ...) and ``target`` (3, ...): share, consensus, ignored; float32.
+    """
+    image, label, share = arrays
+    mirrored, inside = [], np.ones((roi,) * image.ndim, dtype=bool)
+    for axis, (middle, length) in enumerate(zip(center, image.shape, strict=True)):
+        index = np.arange(roi) + int(middle) - roi // 2
+        shape = [roi if other == axis else 1 for other in range(image.ndim)]
+        inside &= ((index >= 0) & (index < length)).reshape(shape)
+        period = max(2 * (length - 1), 1)
+        folded = np.mod(index, period)
+        mirrored.append(np.minimum(folded, period - folded))
+    window = np.ix_(*mirrored)
+    consensus = (label[window] == LESION) & inside
+    part = consensus if share is None else np.where(inside, share[window], 0)
+    ignored = ~inside | (label[window] == IGNORE)
+    return {
+        "image": image[window].astype(np.float32)[None],
+        "target": np.stack([part, consensus, ignored]).astype(np.float32),
+    }
+
+
+def crop_augmentation(spatial_dims: int) -> Any:
+    """MONAI transforms of a crop: geometry, slice thickness, sharpness, resolution, noise and intensity.
+
+    The third axis runs across slices: free turns are about it, tilts are small.
+    """
+    from monai import transforms as mt
+
+    tilt = 0.3
+    turns = (np.pi,) if spatial_dims == 2 else (tilt, tilt, np.pi)
+    flips = [mt.RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(spatial_dims)]
+    affine = mt.RandAffined(
+        KEYS,
+        prob=0.7,
+        rotate_range=turns,
+        shear_range=(0.1,) * (spatial_dims * (spatial_dims - 1)),
+        scale_range=(0.2,) * spatial_dims,
+        mode="bilinear",
+        padding_mode="reflection",
+    )
+    thick = {"sigma_x": (0.01, 0.02), "sigma_y": (0.01, 0.02), "sigma_z": (0.4, 1.1)}
+    blur = {f"sigma_{axis}": (0.2, 0.8) for axis in "xyz"}
+    return mt.Compose(
+        [
+            *flips,
+            mt.RandRotate90d(KEYS, prob=0.5, spatial_axes=(0, 1)),
+            affine,
+            *([mt.RandGaussianSmoothd("image", **thick, prob=0.25)] if spatial_dims == 3 else []),
+            mt.RandGaussianSmoothd("image", **blur, prob=0.2),
+            mt.RandGaussianSharpend("image", prob=0.1),
+            mt.RandGaussianNoised("image", prob=0.3, std=0.03),
+            mt.RandScaleIntensityd("image", factors=0.1, prob=0.3),
+            mt.RandShiftIntensityd("image", offsets=0.03, prob=0.3),
+            mt.EnsureTyped(KEYS, dtype="float32", track_meta=False),
+        ]
+    )

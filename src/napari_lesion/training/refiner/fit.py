@@ -1,0 +1,172 @@
+"""Train the stretches of a crop configuration; a run that was stopped continues where it was.
+
+``python -m napari_lesion.training.refiner --data FOLDER --out DIR --fold 0`` trains the refiner of lung nodules.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights, save_atomically
+from napari_lesion.training.refiner.batches import CONSENSUS, IGNORED, SHARE, Batch, CropBatches
+from napari_lesion.training.refiner.config import CropConfig, Stretch, build, build_crop_network
+from napari_lesion.training.refiner.inflate import inflate
+from napari_lesion.training.refiner.nodules import Nodule
+from napari_lesion.training.refiner.outlines import validate
+from napari_lesion.training.scenes import Scene
+
+if TYPE_CHECKING:
+    import torch
+
+SURELY_BACKGROUND = -30.0
+PRIOR = 0.05
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class CropData:
+    """What one stretch learns from and is watched on."""
+
+    train: Sequence[Nodule]
+    held_out: Sequence[Nodule]
+    negatives: Sequence[tuple[Scene, npt.NDArray[np.int64]]] = ()
+
+    @property
+    def spatial_dims(self) -> int:
+        """Axes of the crops."""
+        return int(self.train[0].image.ndim)
+
+
+def crop_loss(logits: torch.Tensor, target: torch.Tensor, config: CropConfig, overlap: Any) -> torch.Tensor:
+    """Overlap with the consensus, plus cross-entropy against consensus and share; ignored voxels are left out.
+
+    Parameters
+    ----------
+    logits
+        Shape (n, 1, ...).
+    target
+        Share, consensus and ignored, shape (n, 3, ...).
+    config
+        ``soft`` and ``voxel_weight``.
+    overlap
+        Loss that takes logits and a binary target.
+    """
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    ignored = target[:, IGNORED, None] >= 0.5
+    consensus = ((target[:, CONSENSUS, None] >= 0.5) & ~ignored).to(logits.dtype)
+    silenced = torch.where(ignored, torch.full_like(logits, SURELY_BACKGROUND), logits)
+    share = torch.where(ignored, torch.zeros_like(consensus), target[:, SHARE, None])
+    wanted = config.soft * share + (1 - config.soft) * consensus
+    loss: torch.Tensor = overlap(silenced, consensus)
+    return loss + config.voxel_weight * binary_cross_entropy_with_logits(silenced, wanted)
+
+
+def start_state(config: CropConfig, stretch: Stretch, spatial_dims: int, device: str) -> TrainingState:
+    """Network, running mean, optimiser and schedule at step 0; the same for the same seed."""
+    import torch
+    from monai.optimizers import WarmupCosineSchedule
+    from monai.utils import set_determinism
+    from torch.optim.swa_utils import AveragedModel
+
+    set_determinism(seed=config.seed)
+    network = build_crop_network(config, spatial_dims).to(device)
+    _expect_background(network)
+    if spatial_dims == 3:
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    mean = AveragedModel(network, avg_fn=partial(running_mean, 1 - config.ema_decay))
+    optimizer = build("optimizer", config.optimizer, network.parameters(), lr=stretch.learning_rate)
+    schedule = WarmupCosineSchedule(optimizer, config.warmup_steps, stretch.steps, end_lr=stretch.learning_rate / 100)
+    return TrainingState(network, mean, optimizer, schedule)
+
+
+def running_mean(rate: float, mean: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+    """Exponential mean whose rate starts high, so that early weights are forgotten soon."""
+    return mean.lerp(new, max(rate, 9.0 / (10.0 + float(count))))
+
+
+def _expect_background(network: torch.nn.Module) -> None:
+    """Start the last layer from a small probability (the bias of Lin et al. 2017)."""
+    import torch
+
+    kinds = torch.nn.Conv2d | torch.nn.Conv3d | torch.nn.ConvTranspose2d | torch.nn.ConvTranspose3d
+    ends = [module for module in network.modules() if isinstance(module, kinds) and module.out_channels == 1]
+    for module in ends[-1:]:
+        if module.bias is not None:
+            torch.nn.init.constant_(module.bias, float(np.log(PRIOR / (1 - PRIOR))))
+
+
+def fit_stretch(
+    config: CropConfig, stretch: Stretch, data: CropData, folder: Path, start: Path | None = None, device: str = "cpu"
+) -> Path:
+    """Train one stretch and return the file of its weights (their running mean).
+
+    Parameters
+    ----------
+    config, stretch
+        What to do.
+    data
+        Nodules and negatives.
+    folder
+        Where checkpoint, log and weights lie; a checkpoint there is continued from.
+    start
+        Weights to start from, inflated when they are flat; None starts from the seed.
+    device
+        ``cpu`` or ``cuda``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = start_state(config, stretch, data.spatial_dims, device)
+    checkpoint, weights = folder / "checkpoint.pt", folder / "weights.pt"
+    if checkpoint.is_file():
+        state.load(checkpoint)
+    elif start is not None:
+        first = inflate(load_weights(start), state.network)
+        state.network.load_state_dict(first)
+        state.mean_network.module.load_state_dict(first)
+    batches = CropBatches(data.train, stretch, config.seed, data.negatives)
+    overlap = build("overlap", config.overlap)
+    losses: list[float] = []
+    began = time.monotonic()
+    for step in range(state.step, stretch.steps):
+        losses.append(_step(state, batches[step], config, overlap))
+        if state.step % config.validate_every == 0 or state.step == stretch.steps:
+            dice = validate(state.mean_network.module, data.held_out)
+            record = {"step": state.step, "loss": float(np.mean(losses)), "dice": dice}
+            JsonLog(folder / "log.jsonl").write(**record, seconds=time.monotonic() - began, **asdict(stretch))
+            log.info("%s %s", stretch.name, record)
+            losses = []
+        if state.step % config.checkpoint_every == 0 or state.step == stretch.steps:
+            state.save(checkpoint)
+            save_atomically(state.mean_network.module.state_dict(), weights)
+    return weights
+
+
+def _step(state: TrainingState, batch: Batch, config: CropConfig, overlap: Any) -> float:
+    import torch
+
+    device = next(state.network.parameters()).device
+    state.network.train()
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = state.network(batch["image"].to(device))
+    # Networks with deep supervision give a stack of outputs; the first is the finest.
+    logits = logits[:, 0] if logits.ndim > batch["image"].ndim else logits
+    loss = crop_loss(logits.float(), batch["target"].to(device), config, overlap)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.max_grad_norm)
+    state.optimizer.step()
+    state.scheduler.step()
+    state.mean_network.update_parameters(state.network)
+    state.step += 1
+    return float(loss.detach())
