@@ -82,7 +82,10 @@ def test_cells(value: object, text: str) -> None:
     assert format_value(value) == text  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "label\nx\n", "label\n1.5\n", "label,a\n1,2\n1,3\n", "label\n\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a,b\n1,2\n", "label\nx\n", "label\n1.5\n", "label,a\n1,2\n1,3\n", "label,label\n1,2\n", "label,a\n1,2,3\n"],
+)
 def test_what_is_no_table_of_lesions(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=r"a\.csv"):
@@ -95,6 +98,12 @@ def test_a_table_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read"):
         read_table(tmp_path / "a.csv")
+
+
+def test_names_and_dates_stay_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("label,lesion_id,series_date,lesion_uid,volume_mm3\n1,007,20200101,2.25,3\n\n")
+    row = read_table(tmp_path / "a.csv").rows[1]
+    assert row == {"label": 1, "lesion_id": "007", "series_date": "20200101", "lesion_uid": "2.25", "volume_mm3": 3}
 
 
 def _one_line_end(text: str) -> str:

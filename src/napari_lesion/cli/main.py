@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from napari_lesion import __version__
+from napari_lesion.cli.compare import compare
 from napari_lesion.cli.console import say
 from napari_lesion.cli.demo import demo
 from napari_lesion.cli.detect import detect
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, info, doctor, demo):
+for function in (detect, measure, compare, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 
