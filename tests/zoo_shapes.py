@@ -148,6 +148,7 @@ def whole_body() -> dict[str, Any]:
     """Many classes, spacing and weights by expression, values scaled by their own range."""
     normalise = {"_target_": "NormalizeIntensityd", "keys": "@image_key", "nonzero": True}
     scale = {"_target_": "ScaleIntensityd", "keys": "@image_key", "minv": -1.0, "maxv": 1.0}
+    loader = {**RUN["checkpointloader"], "load_path": "$@bundle_root + '/models/' + @modelname"}
     return base(
         SEGRESNET,
         chain(LOAD, TYPED, CHANNEL, ORIENT, spacing("@pixdim"), normalise, scale),
@@ -162,6 +163,7 @@ def whole_body() -> dict[str, Any]:
         chain(SOFTMAX, ARGMAX, invert(True), SAVE),
         displayable_configs={"highres": False, "sw_overlap": 0.25, "sw_batch_size": 1},
         pixdim="$[1.5, 1.5, 1.5] if @displayable_configs#highres else [3.0, 3.0, 3.0]",
+        checkpointloader=loader,
         modelname="$'model.pt' if @displayable_configs#highres else 'model_lowres.pt'",
     )
 

@@ -1,0 +1,1 @@
+"""Bundles made by others, run with their own pre-processing, inferer and post-processing."""

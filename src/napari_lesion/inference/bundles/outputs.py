@@ -1,0 +1,171 @@
+"""What a bundle gives, as types of this program: labels and probabilities, boxes, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.core.errors import ModelError
+from napari_lesion.core.grid import Grid
+from napari_lesion.inference.bundles.images import native_array
+
+FloatArray = npt.NDArray[np.float32]
+BACKGROUND: Final = "background"
+BOX_KEYS: Final = ("box", "boxes")
+SCORE_KEYS: Final = ("label_scores", "labels_scores", "scores")
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A segmentation on the native grid.
+
+    Parameters
+    ----------
+    labels
+        Class of each voxel, uint16 (z, y, x), 0 for background.
+    meanings
+        Class number to name.
+    probability
+        Probability of each class but the background, float32 (class, z, y, x), classes in the order of `classes`;
+        None when the bundle gives none.
+    classes
+        Class numbers of the channels of ``probability``.
+    """
+
+    labels: npt.NDArray[np.uint16]
+    meanings: Mapping[int, str]
+    probability: FloatArray | None = None
+    classes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of a classifier for the whole image.
+
+    Parameters
+    ----------
+    scores
+        One number for each class.
+    meanings
+        Class number to name.
+    """
+
+    scores: npt.NDArray[np.float64]
+    meanings: Mapping[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxed:
+    """Boxes of a detector.
+
+    Parameters
+    ----------
+    centres, sizes
+        LPS mm, float64 (n, 3).
+    scores
+        Score of each box.
+    meanings
+        Class number to name.
+    labels
+        Class of each box.
+    """
+
+    centres: npt.NDArray[np.float64]
+    sizes: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    meanings: Mapping[int, str] = field(default_factory=dict)
+
+
+BundleOutput = Segmented | Scored | Boxed
+
+
+def interpret(
+    prediction: Any, grid: Grid, meanings: Mapping[int, str], name: str, *, ras: bool = True
+) -> BundleOutput:
+    """Types of this program for what a bundle's post-processing gave.
+
+    Parameters
+    ----------
+    prediction
+        Tensor (channel, x, y, z), (class,), or a mapping with boxes (x, y, z centre and size) and their scores.
+    grid
+        Native grid.
+    meanings
+        Class number to name, as the metadata state them.
+    name
+        Name of the bundle, for errors.
+    ras
+        Whether boxes are in RAS millimetres; LPS otherwise.
+
+    Raises
+    ------
+    ModelError
+        When it is none of these.
+    """
+    if isinstance(prediction, Mapping):
+        return _boxes(prediction, meanings, name, ras=ras)
+    shape = tuple(getattr(prediction, "shape", ()))
+    if len(shape) == 4:
+        return Segmented(_labels(prediction, grid, meanings), meanings)
+    if len(shape) == 1 or (len(shape) == 2 and shape[0] == 1):
+        return Scored(np.asarray(prediction.detach().cpu(), dtype=np.float64).ravel(), meanings)
+    raise ModelError(
+        f"The result of the model {name} is not understood",
+        f"it has the shape {shape or type(prediction).__name__}",
+        "Segmentations (channel, x, y, z), boxes and score vectors are",
+    )
+
+
+def _labels(prediction: Any, grid: Grid, meanings: Mapping[int, str]) -> npt.NDArray[np.uint16]:
+    """Class map of one channel of class numbers, of regions, or of probabilities or logits."""
+    whole = bool((prediction == prediction.round()).all())
+    array = native_array(prediction, grid, nearest=whole)
+    if array.shape[0] == 1:
+        labels: npt.NDArray[np.uint16] = (np.rint(array[0]) if whole else array[0] > 0.5).astype(np.uint16)
+        return labels
+    if has_background(meanings) and not _exclusive_of_nothing(array, whole=whole):
+        classes: npt.NDArray[np.uint16] = array.argmax(axis=0).astype(np.uint16)
+        return classes
+    return _smallest_region(array > 0.5)
+
+
+def _exclusive_of_nothing(array: npt.NDArray[Any], *, whole: bool) -> bool:
+    """Whether binary channels leave voxels without any class: regions, not the one-hot form of classes."""
+    return whole and bool((array.sum(axis=0) == 0).any())
+
+
+def _smallest_region(regions: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
+    """Regions that lie in each other: a voxel belongs to the smallest one that holds it."""
+    labels = np.zeros(regions.shape[1:], dtype=np.uint16)
+    for channel in np.argsort(-regions.sum(axis=(1, 2, 3)), kind="stable"):
+        labels[regions[channel]] = channel + 1
+    return labels
+
+
+def has_background(meanings: Mapping[int, str]) -> bool:
+    """Whether class 0 is the background."""
+    return meanings.get(0, "").strip().lower() == BACKGROUND
+
+
+def _boxes(prediction: Mapping[str, Any], meanings: Mapping[int, str], name: str, *, ras: bool) -> Boxed:
+    box = next((prediction[key] for key in BOX_KEYS if key in prediction), None)
+    scores = next((prediction[key] for key in SCORE_KEYS if key in prediction), None)
+    if box is None or scores is None:
+        raise ModelError(
+            f"The result of the model {name} is not understood", f"it holds {', '.join(map(str, prediction))}"
+        )
+    numbers = np.asarray(box, dtype=np.float64).reshape(-1, 6)
+    flip = np.array([-1.0, -1.0, 1.0]) if ras else np.ones(3)
+    labels = prediction.get("label", np.zeros(len(numbers)))
+    return Boxed(
+        centres=numbers[:, :3] * flip,
+        sizes=np.abs(numbers[:, 3:]),
+        scores=np.asarray(scores, dtype=np.float64).ravel(),
+        labels=np.asarray(labels, dtype=np.int64).ravel(),
+        meanings=meanings,
+    )

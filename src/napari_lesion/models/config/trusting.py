@@ -1,0 +1,81 @@
+"""The configuration of a trusted bundle, ready for MONAI's parser: devices, paths and files are the program's own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from napari_lesion.models.config.allowed import FORCED, OVERRIDDEN
+from napari_lesion.models.config.assessment import module_aliases
+from napari_lesion.models.config.grammar import Expression, parse
+from napari_lesion.models.config.reading import BundleConfig
+
+_PLACED: Final = re.compile(r"reference_(\d+)_")
+
+
+def trusted_configuration(config: BundleConfig, device: str) -> dict[str, Any]:
+    """A copy of the inference configuration whose readers, writers and devices are replaced.
+
+    Parameters
+    ----------
+    config
+        Configuration of a bundle that the user trusts.
+    device
+        ``cpu`` or ``cuda``.
+    """
+    aliases = module_aliases(config.inference)
+    changed = {key: _changed(value, aliases, device) for key, value in config.inference.items()}
+    changed["bundle_root"] = str(config.root)
+    changed["device"] = f"$torch.device({device!r})"
+    for never in ("initialize", "run", "dataset", "dataloader", "evaluator", "handlers"):
+        changed.pop(never, None)
+    return changed
+
+
+def _changed(value: Any, aliases: Mapping[str, str], device: str) -> Any:
+    if isinstance(value, Mapping):
+        if str(value.get("_target_", "")).rpartition(".")[2] in OVERRIDDEN:
+            return _silenced(value, aliases, device)
+        made = {key: _changed(item, aliases, device) for key, item in value.items()}
+        if "_target_" in made:
+            made.update({key: FORCED[key] for key in made if key in FORCED})
+            if "device" in made:
+                made["device"] = f"$torch.device({device!r})"
+        return made
+    if isinstance(value, list):
+        return [_changed(item, aliases, device) for item in value]
+    if isinstance(value, str) and value.startswith("$"):
+        return "$" + _on_device(value[1:], aliases, device)
+    return value
+
+
+def _silenced(value: Mapping[str, Any], aliases: Mapping[str, str], device: str) -> dict[str, Any]:
+    """A reader or writer: disabled, but what it states can still be asked for."""
+    made = {key: _changed(item, aliases, device) for key, item in value.items()}
+    return {**made, "_disabled_": True}
+
+
+class _Devices(ast.NodeTransformer):
+    """Puts one device in the place of every ``torch.device(...)``."""
+
+    def __init__(self, expression: Expression, device: str) -> None:
+        self._expression = expression
+        self._device = device
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if self._expression.dotted(node.func) == "torch.device":
+            return ast.copy_location(ast.parse(f"torch.device({self._device!r})", mode="eval").body, node)
+        return self.generic_visit(node)
+
+
+def _on_device(text: str, aliases: Mapping[str, str], device: str) -> str:
+    try:
+        expression = parse(text, aliases)
+    except ValueError:
+        return text
+    if expression.tree is None or "torch.device" not in text:
+        return text
+    tree = ast.fix_missing_locations(_Devices(expression, device).visit(expression.tree))
+    return _PLACED.sub(lambda match: "@" + expression.references[int(match[1])], ast.unparse(tree))
