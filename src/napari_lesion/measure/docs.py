@@ -84,7 +84,8 @@ def _row(spec: FeatureSpec) -> str:
     notes = [" *opt*"] if spec.optional else []
     notes += [" *CT*"] if spec.scales == (Scale.HU,) else []
     notes += [" *experimental*"] if spec.experimental else []
-    cells = (f"`{column.name}`{''.join(notes)}", column.definition, unit, sources)
+    definition = f"{column.definition} ± `{column.error}`." if column.error else column.definition
+    cells = (f"`{column.name}`{''.join(notes)}", definition, unit, sources)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -88,6 +88,7 @@ SIZE: tuple[FeatureSpec, ...] = (
         "Volume",
         function=lambda c: c.n * c.voxel_volume,
         definition="Number of voxels times the volume of a voxel.",
+        error="volume_err_mm3",
         reference=IBSI.format("YEKZ"),
         code="(SCT 118565006) Volume; method (DCM 126030) Sum of segmented voxel volumes",
         invariance=("T", "F", "S3"),
@@ -123,6 +124,7 @@ SIZE: tuple[FeatureSpec, ...] = (
         function=lambda c: c.axes.long_mm,
         definition="Longest diameter in an axial slice: the largest distance on the convex hull of the outline "
         "through segment midpoints of one 8-connected component; components are never bridged.",
+        error="long_axis_err_mm",
         reference=RECIST,
         code="(SCT 103339001) Long axis",
         invariance=("T", "F2", "S1"),
@@ -133,6 +135,7 @@ SIZE: tuple[FeatureSpec, ...] = (
         "Short axis",
         function=lambda c: c.axes.short_mm,
         definition="Longest segment perpendicular to the long axis, in the same slice and outline.",
+        error="short_axis_err_mm",
         reference=RECIST,
         code="(SCT 103340004) Short axis",
         invariance=("T", "F2", "S1"),

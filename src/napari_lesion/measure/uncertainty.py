@@ -10,6 +10,15 @@ from functools import partial
 from napari_lesion.core.table import Value
 from napari_lesion.core.volume import Modality
 from napari_lesion.measure.context import FEW_VOXELS, LesionContext
+from napari_lesion.measure.errorbars import (
+    LONG_AXIS,
+    ROUND_PIXELS,
+    SHORT_AXIS,
+    AxisNoise,
+    long_axis_error,
+    short_axis_error,
+    volume_error,
+)
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
 from napari_lesion.measure.tissue import CALCIUM_HU, above
 
@@ -57,16 +66,6 @@ def digitisation_sd(c: LesionContext) -> float:
 def _volume_shifted(sign: float, c: LesionContext) -> Value:
     quarter_voxel = 0.25 * c.voxel_volume ** (1.0 / 3.0)
     return float(max(0.0, c.n * c.voxel_volume + sign * c.crofton_area * quarter_voxel))
-
-
-def axis_error(length: float, c: LesionContext) -> float:
-    """95 % half width of an axis, mm: the pixel, and the chord that falls between two slices."""
-    pixel = math.sqrt(c.axial_spacing[1] * c.axial_spacing[2])
-    thickness = c.axial_spacing[0]
-    # where the axis is as long as a slice is thick, round-off under the root would show in the eighth digit
-    left = 1.0 - (thickness / length) ** 2
-    between = length * (1.0 - math.sqrt(left)) if left > 1e-9 else length
-    return math.hypot(0.8 * pixel, 1.5 * between)
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,18 @@ def flags_of(c: LesionContext) -> str:
     return ";".join(flag.name for flag in FLAGS if flag.holds(c))
 
 
+def _axis_definition(name: str, noise: AxisNoise, radius: str) -> str:
+    return (
+        f"95 % half width of the {name} from pixel and slice spacing, fitted on digital spheres and ellipsoids: the "
+        "95 % quantile of |x|, x normal with "
+        f"mean z - p·({noise.outline:g} - {noise.tip:g}·d + {noise.roundness:g}·g) and "
+        f"variance s² + p²·({noise.sd:g}² + ({noise.sd_round:g}·g)² + ({noise.sd_tip:g}·d)²). p is the pixel, "
+        f"d = (p/r)^(1/3) with the radius of curvature at the tip r = {radius}, "
+        f"g = exp(-((long - short)/({ROUND_PIXELS:g}·p))²); z and s are mean and SD of what is lost between slices. "
+        "No reader, model, threshold or partial volume in it."
+    )
+
+
 _mm3 = partial(
     FeatureSpec, family=Family.UNCERTAINTY, unit="mm³", ucum="mm3", decimals=1, invariance=("T", "F", "S3")
 )
@@ -166,6 +177,17 @@ UNCERTAINTY: tuple[FeatureSpec, ...] = (
         definition="Standard deviation of the volume from where the grid happens to lie: v·sqrt(boundary voxels/12)"
         "·(largest/smallest spacing)^0.75. No reader or model variability in it.",
         needs=("interior",),
+    ),
+    _mm3(
+        "volume_err_mm3",
+        "Volume ±",
+        function=volume_error,
+        definition="95 % half width of the volume from where the grid happens to lie: 1.96 times the SD of the "
+        "number of lattice points in the ellipsoid of the same moments, times the root of surface over that of the "
+        "ellipsoid; with one or two slices also the difference to a sphere with the same sections. No reader, model, "
+        "threshold or partial volume in it; a flat face along the grid may be off by more.",
+        reference="Kendall 1948, Q J Math 19:1 (lattice points in an oval)",
+        needs=("moments", "counts"),
     ),
     _mm3(
         "volume_low_mm3",
@@ -185,17 +207,16 @@ UNCERTAINTY: tuple[FeatureSpec, ...] = (
     _mm(
         "long_axis_err_mm",
         "Long axis ±",
-        function=lambda c: axis_error(c.axes.long_mm, c),
-        definition="95 % half width from pixel and slice spacing: sqrt((0.8·p)² + (1.5·e)²), p the pixel, e the loss "
-        "when the longest chord falls between two slices. No reader or model variability in it.",
-        needs=("axes",),
+        function=long_axis_error,
+        definition=_axis_definition("long axis", LONG_AXIS, "short²/(2·long)"),
+        needs=("axes", "moments"),
     ),
     _mm(
         "short_axis_err_mm",
         "Short axis ±",
-        function=lambda c: axis_error(c.axes.short_mm, c),
-        definition="The same for the short axis.",
-        needs=("axes",),
+        function=short_axis_error,
+        definition=_axis_definition("short axis", SHORT_AXIS, "long²/(2·short)"),
+        needs=("axes", "moments"),
     ),
     FeatureSpec(
         "nonfinite_voxels",
