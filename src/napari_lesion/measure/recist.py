@@ -113,12 +113,14 @@ def _check_size(target: Target) -> None:
     if math.isfinite(target.slice_spacing_mm):
         least = max(least, SLICES * target.slice_spacing_mm)
     size, axis = target.sizes[0], "short axis" if target.node else "long axis"
-    if not size >= least * (1 - ROUND_OFF):
-        raise LesionError(
-            f"Lesion {target.name} cannot be a target",
-            f"its {axis} is {size:.1f} mm at baseline, and RECIST 1.1 asks for {least:g} mm",
-            "Choose other targets",
-        )
+    if size >= least * (1 - ROUND_OFF):
+        return
+    has = f"is {size:.1f} mm at baseline" if math.isfinite(size) else "was not measured at baseline"
+    raise LesionError(
+        f"Lesion {target.name} cannot be a target",
+        f"its {axis} {has}, and RECIST 1.1 asks for {least:g} mm",
+        "Choose other targets",
+    )
 
 
 def follow_targets(targets: Sequence[Target]) -> tuple[VisitSum, ...]:

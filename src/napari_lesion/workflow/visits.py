@@ -168,6 +168,6 @@ def _day(path: Path, stated: set[str]) -> date | None:
             return date.fromisoformat(text)
         except ValueError as error:
             raise InputError(
-                f"{path.name} cannot be compared", f"{text} is no date like 2024-01-31", "Correct series_date"
+                f"{path.name} cannot be compared", f"the date {text!r} is not like 2024-01-31", "Correct series_date"
             ) from error
     return None
