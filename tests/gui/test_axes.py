@@ -135,7 +135,7 @@ def test_a_dragged_end_is_a_manual_axis_of_known_length(reader: AxesDesk) -> Non
     )
     assert reader.words() == [f"long {caliper.long_mm:.1f} mm manual", f"short {row['short_axis_mm']:.1f} mm"]
     assert len(reader.layer.data) == 5, "two computed lines, one of the reader, two texts"
-    assert f"{caliper.long_mm:.1f} mm" in desk.panel.manual_axes.text()
+    assert f"{caliper.long_mm:.1f} mm" in desk.panel.reset_axes.toolTip()
 
 
 @flipped

@@ -134,7 +134,9 @@ class AxesCanvas:
         ordered = sorted(lines, key=lambda line: (line.manual, not line.replaced))
         written = sorted((line for line in lines if line.words), key=lambda line: line.axis)
         places = _places([self._line(line.ends) for line in ordered], len(written), self._view.spacing)
-        width = max(line.length_mm for line in lines) * WIDTH_SHARE / self._pixel
+        # the width follows the lesion, not the hand
+        width = max((line.length_mm for line in lines if not line.manual), default=0.0) or lines[0].length_mm
+        width *= WIDTH_SHARE / self._pixel
         shapes = [self._line(line.ends) for line in ordered] + places
         colours = [_colour(line) for line in (*ordered, *written)]
         widths = [width * (REPLACED_WIDTH if line.replaced else 1.0) for line in ordered] + [width] * len(places)

@@ -258,13 +258,14 @@ class LayerBridge:
         dims = self.viewer.dims
         if self.view is None or dims.ndim != 3:
             return ""
-        fixed = "" if self.axes.in_axial_view or not self.axes.lines else FIXED_AXES
+        note = "" if self.axes.in_axial_view or not self.axes.lines else FIXED_AXES
         if dims.ndisplay != 2:
-            return fixed
+            return note
         axis, down, across = (int(i) for i in dims.order[-3:])
         shown = int(dims.current_step[axis]) + 1
         plane, (top, _), (left, _) = PLANES[axis], SIDES[down], SIDES[across]
-        return f"{plane} {shown} of {self.view.display_shape[axis]}, {top} at the top, {left} on the left  {fixed}"
+        words = f"{plane} {shown} of {self.view.display_shape[axis]}, {top} at the top, {left} on the left  "
+        return f"{words}\n{note}" if note else words
 
     def selected_image(self) -> Any:
         """Image layer that the user selected in napari's layer list; None when it is not a 3-D image."""

@@ -73,8 +73,8 @@ class CorrectPanel(QWidget):
         say(self.error, "")
 
     def show_manual_axes(self, words: str) -> None:
-        """Say what the reader measured by hand, and offer to reset it."""
-        say(self.manual_axes, words)
+        """Offer to reset what the reader measured by hand, and say what that is."""
+        self.reset_axes.setToolTip(f"{words}\n{RESET_AXES.tool_tip}".strip())
         self.reset_axes.setVisible(bool(words))
 
     def show_error(self, error: LesionError) -> None:
@@ -107,7 +107,6 @@ class CorrectPanel(QWidget):
         self.ball.setToolTip("Paint a ball in millimetres, through the neighbouring slices, instead of one slice")
         self.real_size = line("dim")
         self.change = line("dim")
-        self.manual_axes = line("dim")
         self.reset_axes = button(RESET_AXES)
         self.reset_axes.clicked.connect(self._on_reset_axes)
         self.error = line("error", wrap=True)
@@ -122,10 +121,9 @@ class CorrectPanel(QWidget):
         layout.addLayout(first)
         second = row(*(self.buttons[action.id] for action in (PAINT, ERASE, NEW, SPLIT, MERGE, DELETE)))
         layout.addLayout(second)
-        layout.addWidget(self.change)
-        axes = row(self.manual_axes, self.reset_axes)
-        axes.setStretchFactor(self.manual_axes, 1)
-        layout.addLayout(axes)
+        third = row(self.change, self.reset_axes)
+        third.setStretchFactor(self.change, 1)
+        layout.addLayout(third)
         layout.addWidget(self.error)
         for name, widget in self.buttons.items():
             widget.clicked.connect(partial(self._on_clicked, name))
