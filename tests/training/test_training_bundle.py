@@ -16,7 +16,8 @@ from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity, TrainingConfig, load_config
 from napari_lesion.training.evaluate import bundle_network, held_out_scenes, report, sweep
 from napari_lesion.training.folds import TEST_ONLY, load_folds
-from napari_lesion.training.network import build_network, predict_probability
+from napari_lesion.training.network import build_network, network_arguments, predict_probability
+from napari_lesion.training.scoring import SCAN_ROI
 
 pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 
@@ -120,7 +121,9 @@ def test_the_shipped_metadata_is_complete() -> None:
 
 def test_the_shipped_config_is_what_the_preset_gives() -> None:
     config = json.loads((SHIPPED / "configs" / "inference.json").read_text(encoding="utf-8"))
-    assert config == json.loads(json.dumps(inference_config(load_config("lung_nodule_ct"))))
+    preset = load_config("lung_nodule_ct")
+    network = {"_target_": "UNet", **network_arguments(preset)}
+    assert config == json.loads(json.dumps(inference_config(network, preset.intensity, SCAN_ROI)))
 
 
 def test_the_shipped_weights_load_and_find_a_ball() -> None:

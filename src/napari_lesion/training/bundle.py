@@ -40,9 +40,18 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in state.items()}
 
 
-def inference_config(config: TrainingConfig) -> dict[str, Any]:
-    """Content of ``configs/inference.json``: what `monai.bundle run` executes, with plain MONAI."""
-    window = config.intensity
+def inference_config(network: dict[str, Any], window: Intensity, roi: int) -> dict[str, Any]:
+    """Content of ``configs/inference.json``: what `monai.bundle run` executes, with plain MONAI.
+
+    Parameters
+    ----------
+    network
+        ``_target_`` and arguments of the network.
+    window
+        HU window.
+    roi
+        Edge of the windows, voxels.
+    """
     return {
         "imports": ["$import glob", "$import numpy", "$import torch"],
         "bundle_root": ".",
@@ -50,7 +59,7 @@ def inference_config(config: TrainingConfig) -> dict[str, Any]:
         "output_dir": "$@bundle_root + '/eval'",
         "datalist": "$sorted(glob.glob(@dataset_dir + '/*.nii.gz'))",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-        "network_def": {"_target_": "UNet", **network_arguments(config)},
+        "network_def": network,
         "network": "$@network_def.to(@device)",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(window)},
         "dataset": {
@@ -61,7 +70,7 @@ def inference_config(config: TrainingConfig) -> dict[str, Any]:
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "inferer": {
             "_target_": "SlidingWindowInferer",
-            "roi_size": [SCAN_ROI] * 3,
+            "roi_size": [roi] * 3,
             "sw_batch_size": 1,
             "overlap": OVERLAP,
             "mode": "gaussian",
@@ -130,15 +139,68 @@ def _postprocessing() -> list[dict[str, Any]]:
     ]
 
 
-def _patch_format(what: dict[str, Any], channel: str) -> dict[str, Any]:
+def _patch_format(what: dict[str, Any], channel: str, roi: int) -> dict[str, Any]:
     return {
         "type": "image",
         **what,
         "num_channels": 1,
-        "spatial_shape": [SCAN_ROI] * 3,
+        "spatial_shape": [roi] * 3,
         "dtype": "float32",
         "is_patch_data": True,
         "channel_def": {"0": channel},
+    }
+
+
+def common_metadata(roi: int) -> dict[str, Any]:
+    """What ``configs/metadata.json`` of every nodule network states, without figures and our own key."""
+    packages = ("monai", "torch", "numpy", "nibabel")
+    numbers = {package: version(package).partition("+")[0] for package in packages}
+    return {
+        "schema": SCHEMA,
+        "monai_version": numbers["monai"],
+        "pytorch_version": numbers["torch"],
+        "numpy_version": numbers["numpy"],
+        "required_packages_version": {"nibabel": numbers["nibabel"], "pytorch-ignite": "0.5.2", "fire": "0.7.0"},
+        "task": "Segmentation of lung nodules in chest CT",
+        "authors": "napari-lesion developers",
+        "copyright": "Copyright (c) napari-lesion developers",
+        "data_source": "LIDC-IDRI, QIN LUNG CT, CMB-CRC and Lung-PET-CT-Dx (The Cancer Imaging Archive)",
+        "data_type": "nibabel",
+        "image_classes": "one channel, HU clipped to the window and scaled to 0..1",
+        "label_classes": "1 is lung nodule, 0 everything else",
+        "pred_classes": "one channel, probability of lung nodule",
+        "intended_use": "Research only; not a medical device, not for diagnosis",
+        "references": [
+            "Armato SG et al. The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative "
+            "(IDRI). Med Phys 2011;38:915-931. doi:10.1118/1.3528204"
+        ],
+        "network_data_format": {
+            "inputs": {
+                "image": _patch_format(
+                    {"format": "hounsfield", "modality": "CT", "value_range": [0, 1]}, "image", roi
+                )
+            },
+            "outputs": {"pred": _patch_format({"format": "segmentation", "value_range": [0, 1]}, "lung nodule", roi)},
+        },
+    }
+
+
+def common_own(window: Intensity, roi: int) -> dict[str, Any]:
+    """What every nodule network states under the key of napari-lesion, without figures and patients."""
+    return {
+        "schema_version": 1,
+        "organ": "lung",
+        "modality": "CT",
+        "spacing_mm": [1.0, 1.0, 1.0],
+        "axcodes": "RAS",
+        "intensity": {"a_min": window.a_min, "a_max": window.a_max, "b_min": 0.0, "b_max": 1.0, "clip": True},
+        "roi_size": [roi] * 3,
+        "overlap": OVERLAP,
+        "activation": "sigmoid",
+        "lesion_channel": 0,
+        "labels": {"1": "lung nodule"},
+        "min_volume_mm3": MIN_VOLUME_MM3,
+        "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
     }
 
 
@@ -155,68 +217,27 @@ def metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[str, A
         Report of `napari_lesion.training.evaluate`.
     """
     chosen = next(row for row in figures["thresholds"] if row["threshold"] == figures["threshold"])
-    packages = ("monai", "torch", "numpy", "nibabel")
-    numbers = {package: version(package).partition("+")[0] for package in packages}
     return {
-        "schema": SCHEMA,
+        **common_metadata(SCAN_ROI),
         "version": "0.1.0",
         "changelog": {"0.1.0": "first version, trained on folds 1 to 4"},
-        "monai_version": numbers["monai"],
-        "pytorch_version": numbers["torch"],
-        "numpy_version": numbers["numpy"],
-        "required_packages_version": {"nibabel": numbers["nibabel"], "pytorch-ignite": "0.5.2", "fire": "0.7.0"},
         "name": "Lung nodules, CT",
-        "task": "Segmentation of lung nodules in chest CT",
         "description": "Marks lung nodules of about 4 to 30 mm in chest CT and gives each voxel a probability.",
-        "authors": "napari-lesion developers",
-        "copyright": "Copyright (c) napari-lesion developers",
-        "data_source": "LIDC-IDRI, QIN LUNG CT, CMB-CRC and Lung-PET-CT-Dx (The Cancer Imaging Archive)",
-        "data_type": "nibabel",
-        "image_classes": "one channel, HU clipped to the window and scaled to 0..1",
-        "label_classes": "1 is lung nodule, 0 everything else",
-        "pred_classes": "one channel, probability of lung nodule",
         "eval_metrics": {"mean_dice": round(chosen["dice"], 3), "sensitivity": round(chosen["sensitivity"], 3)},
-        "intended_use": "Research only; not a medical device, not for diagnosis",
-        "references": [
-            "Armato SG et al. The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative "
-            "(IDRI). Med Phys 2011;38:915-931. doi:10.1118/1.3528204"
-        ],
-        "network_data_format": {
-            "inputs": {
-                "image": _patch_format({"format": "hounsfield", "modality": "CT", "value_range": [0, 1]}, "image")
-            },
-            "outputs": {"pred": _patch_format({"format": "segmentation", "value_range": [0, 1]}, "lung nodule")},
+        "napari_lesion": {
+            **common_own(config.intensity, SCAN_ROI),
+            "title": "Lung nodules, CT",
+            "task": "segmentation",
+            "default_threshold": figures["threshold"],
+            "window_gflop": round(window_gflop(config, SCAN_ROI), 3),
+            "operating_points": operating_points(figures),
+            "training_patients": sorted({case.patient_id for case in cases}),
         },
-        "napari_lesion": _own_metadata(config, cases, figures),
     }
 
 
-def _own_metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[str, Any]) -> dict[str, Any]:
-    window = config.intensity
-    return {
-        "schema_version": 1,
-        "title": "Lung nodules, CT",
-        "task": "segmentation",
-        "organ": "lung",
-        "modality": "CT",
-        "spacing_mm": [1.0, 1.0, 1.0],
-        "axcodes": "RAS",
-        "intensity": {"a_min": window.a_min, "a_max": window.a_max, "b_min": 0.0, "b_max": 1.0, "clip": True},
-        "roi_size": [SCAN_ROI] * 3,
-        "overlap": OVERLAP,
-        "activation": "sigmoid",
-        "lesion_channel": 0,
-        "labels": {"1": "lung nodule"},
-        "default_threshold": figures["threshold"],
-        "min_volume_mm3": MIN_VOLUME_MM3,
-        "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
-        "window_gflop": round(window_gflop(config, SCAN_ROI), 3),
-        "operating_points": _operating_points(figures),
-        "training_patients": sorted({case.patient_id for case in cases}),
-    }
-
-
-def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
+def operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """Sensitive, default and specific threshold with what was measured at each."""
     measured_on = (
         f"fold {figures['fold']}: {figures['agreed_nodules']} nodules of three and more readers in 51 mm cubes; "
         f"false marks: {len(figures['scans'])} whole scan ({', '.join(figures['scans'])})"
@@ -235,6 +256,20 @@ def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def write_configs(folder: Path, inference: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Write the two files in ``configs``."""
+    (folder / "configs").mkdir(parents=True, exist_ok=True)
+    for name, content in (("inference", inference), ("metadata", metadata)):
+        text = json.dumps(content, indent=2) + "\n"
+        (folder / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def write_weights(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write ``models/model.pt`` in half precision."""
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    save_atomically(half_precision(weights), folder / "models" / "model.pt")
+
+
 def write_bundle(
     folder: Path,
     config: TrainingConfig,
@@ -243,17 +278,12 @@ def write_bundle(
     figures: dict[str, Any],
 ) -> None:
     """Write configs, weights, figures and card; the licence stands beside them."""
-    for name in ("configs", "models", "docs"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for name, content in (
-        ("inference", inference_config(config)),
-        ("metadata", metadata(config, cases, figures)),
-    ):
-        text = json.dumps(content, indent=2) + "\n"
-        (folder / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
+    network = {"_target_": "UNet", **network_arguments(config)}
+    write_configs(folder, inference_config(network, config.intensity, SCAN_ROI), metadata(config, cases, figures))
+    (folder / "docs").mkdir(exist_ok=True)
     text = json.dumps(figures, indent=1) + "\n"
     (folder / "docs" / FIGURES).write_text(text, encoding="utf-8")
-    save_atomically(half_precision(weights), folder / "models" / "model.pt")
+    write_weights(folder, weights)
     write_card(folder, config, cases)
 
 
