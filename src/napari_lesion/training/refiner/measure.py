@@ -24,7 +24,7 @@ from napari_lesion.inference.sliding import WindowCutter
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.evaluate import bundle_network, held_out_scenes, plain
 from napari_lesion.training.network import predict_probability
-from napari_lesion.training.refiner.config import build_crop_network, read_record
+from napari_lesion.training.refiner.config import CropConfig, build_crop_network, read_record
 from napari_lesion.training.refiner.nodules import cube_nodules, reader_dice
 from napari_lesion.training.scenes import Scene
 from napari_lesion.training.scoring import (
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 REFINER_ROI = 48
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,11 @@ def measure(
     return [summarise(scenes, row) for row in table], table
 
 
+def last_weights(run: Path, config: CropConfig) -> dict[str, torch.Tensor]:
+    """Weights of the last stretch of a run."""
+    return load_weights(run / config.stretches[-1].name / "weights.pt")
+
+
 def readers(scenes: Sequence[Scene]) -> dict[str, float]:
     """Dice of the readers against each other over the nodules that count: mean, median, number."""
     dice = [reader_dice(nodule) for nodule in cube_nodules(scenes) if nodule.n_readers >= AGREED_READERS]
@@ -142,11 +147,14 @@ def report(
     return {
         "fold": fold,
         "patients": sorted({scene.case.patient_id for scene in scenes}),
+        "scans": [scene.case.name for scene in scenes if scene.case.kind == "scan"],
+        "cubes": sum(scene.case.kind == "cube" for scene in scenes),
+        "agreed_nodules": summaries[0].n_nodules,
         "readers": readers(scenes),
         "thresholds": [plain(summary) for summary in summaries],
         "cases": [
-            {"threshold": summary.threshold, "n_readers": scene.case.n_readers, **plain(score)}
-            for summary, row in zip(summaries, table, strict=True)
+            {**plain(score), "kind": scene.case.kind, "n_readers": scene.case.n_readers}
+            for row in table
             for scene, score in zip(scenes, row, strict=True)
         ],
     }
@@ -168,7 +176,7 @@ def main(
     if fold is None:
         raise InputError(f"{run} cannot be measured", "no fold was held out")
     second = build_crop_network(config, 3).eval()
-    second.load_state_dict(load_weights(run / config.stretches[-1].name / "weights.pt"))
+    second.load_state_dict(last_weights(run, config))
     scenes = held_out_scenes(data, fold, config.intensity, run.parent / "scenes")
     if first is None:
         scenes = [scene for scene in scenes if scene.case.kind == "cube"]
