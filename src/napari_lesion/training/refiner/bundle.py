@@ -33,7 +33,6 @@ from napari_lesion.training.folds import N_FOLDS, load_folds
 from napari_lesion.training.refiner.config import CropConfig, build_crop_network, read_record
 from napari_lesion.training.refiner.measure import (
     REFINER_ROI,
-    CandidateRule,
     TwoStages,
     last_weights,
     measure,
