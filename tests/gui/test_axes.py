@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from correct_desk import GRID, Desk, open_desk
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Caliper, Status
@@ -75,9 +77,18 @@ class AxesDesk:
         QTest.qWait(5)
         QTest.mousePress(self.desk.canvas, LEFT, modifier, point)
 
-    def move(self, point: QPoint) -> None:
-        QTest.mouseMove(self.desk.canvas, point)
+    def move(self, point: QPoint, modifier: Qt.KeyboardModifier = PLAIN) -> None:
+        if modifier == PLAIN:
+            QTest.mouseMove(self.desk.canvas, point)
+        else:
+            self._move_with_key(point, modifier)
         QTest.qWait(5)
+
+    def _move_with_key(self, point: QPoint, modifier: Qt.KeyboardModifier) -> None:
+        """QTest cannot move the pointer while a key is held."""
+        where, nothing = QPointF(point), Qt.MouseButton.NoButton
+        event = QMouseEvent(QEvent.Type.MouseMove, where, where, nothing, LEFT, modifier)
+        QApplication.sendEvent(self.desk.canvas, event)
 
     def release(self, point: QPoint) -> None:
         QTest.mouseRelease(self.desk.canvas, LEFT, PLAIN, point)
@@ -214,6 +225,49 @@ def test_a_handle_under_the_pointer_and_the_length_while_it_moves(reader: AxesDe
     assert tuple(viewer.camera.center) == camera, "the view stands still"
     assert manual_words(reader.caliper).split(", ")[1] in lengths[-1]
     reader.desk.wait_measured()
+
+
+@flipped
+@pytest.mark.gui
+@pytest.mark.parametrize("axis", [Axis.LONG, Axis.SHORT])
+def test_with_shift_the_short_axis_is_perpendicular_and_the_long_one_keeps_its_direction(
+    reader: AxesDesk, axis: Axis
+) -> None:
+    reader.drag(Axis.LONG, 1, 25, 12)
+    line, start = reader.line(axis), reader.pixel(reader.line(axis).ends[0])
+    reader.press(start, SHIFT)
+    reader.move(start + QPoint(-20, 8), SHIFT)
+    reader.move(start + QPoint(-31, 17), SHIFT)
+    reader.release(start + QPoint(-31, 17))
+    caliper = reader.caliper
+    assert caliper is not None
+    assert caliper.long_ends is not None
+    moved = caliper.long_ends if axis is Axis.LONG else caliper.short_ends
+    assert moved is not None
+    along = np.diff(moved, axis=0)[0]
+    if axis is Axis.LONG:
+        before = np.diff(GRID.to_physical(line.ends), axis=0)[0]
+        assert np.linalg.norm(np.cross(along, before)) == pytest.approx(0, abs=1e-9)
+    else:
+        assert along @ np.diff(caliper.long_ends, axis=0)[0] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(GRID.to_index(moved)[1], line.ends[1], atol=1e-9)
+    reader.desk.wait_measured()
+
+
+@flipped
+@pytest.mark.gui
+def test_an_axis_of_a_lesion_that_is_left_under_the_hand_is_not_moved(reader: AxesDesk) -> None:
+    start = reader.pixel(reader.line(Axis.LONG).ends[0])
+    for leave in (lambda: reader.desk.session.select(2, reveal=False), lambda: reader.desk.session.select(0)):
+        reader.desk.session.select(1, reveal=False)
+        reader.press(start)
+        reader.move(start + QPoint(30, 10))
+        leave()
+        reader.move(start + QPoint(40, 10))
+        reader.release(start + QPoint(40, 10))
+        assert all(lesion.caliper is None for lesion in reader.desk.study.lesions.values())
+        assert len(reader.layer.data) == 2 * len(reader.desk.bridge.axes.lines)
+    assert reader.desk.study.log == []
 
 
 @flipped

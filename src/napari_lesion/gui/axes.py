@@ -17,6 +17,7 @@ from psygnal import Signal
 from napari_lesion.core.display import AnatomicalView
 from napari_lesion.gui.palette import AXES, HANDLE, MANUAL_AXES
 from napari_lesion.gui.presenters.axes import AxisLine, MovedAxis, manual_line, with_line
+from napari_lesion.workflow.caliper import Axis
 
 AXES_NAME = "Lesion axes"
 LOOK = "pan_zoom"
@@ -30,6 +31,7 @@ REACH_PX = 9.0
 HANDLE_PX = 6.0
 HANDLE_LINE_PX = 1.5
 LEFT_BUTTON = 1
+SHIFT = "Shift"
 AXIAL = (1, 2)
 """Display axes that an axial slice shows."""
 
@@ -64,6 +66,7 @@ class AxesCanvas:
         self._lines: list[AxisLine] = []
         self._shown: tuple[AxisLine, ...] | None = None
         self._hovered: EndPoint | None = None
+        self._overtaken = False
         self.dragging = False
         self.enabled = True
         viewer.mouse_move_callbacks.append(self._on_move)
@@ -114,7 +117,9 @@ class AxesCanvas:
                 callbacks.remove(callback)
 
     def draw(self, lines: Sequence[AxisLine]) -> None:
-        """Draw these axes instead of those drawn before; not under the hand that moves one."""
+        """Draw these axes instead of those drawn before; the drag of one that is gone now comes to nothing."""
+        if self.dragging:
+            self._overtaken |= not _same(self._lines, lines)
         self._lines = list(lines)
         if not self.dragging:
             self._show(self._lines)
@@ -200,33 +205,52 @@ class AxesCanvas:
     def _on_drag(self, _viewer: Any, event: Any) -> Iterator[None]:
         """Move the end point under the pointer, from press to release; the view stands still meanwhile."""
         end = self._end_under(event)
-        if end is None or event.button != LEFT_BUTTON or event.modifiers:
+        if end is None or event.button != LEFT_BUTTON or any(key != SHIFT for key in event.modifiers):
             return
         start = self._place(event)
         line: AxisLine | None = None
+        self._overtaken = False
         self.dragging = event.handled = True
         yield
         while event.type == "mouse_move":
             event.handled = True
-            line = self._moved(end, self._place(event) - start)
-            self._show(with_line(self._lines, line), self._line(line.ends)[end.which])
+            line = self._moved(end, self._place(event) - start, straight=SHIFT in event.modifiers)
+            if not self._overtaken:
+                self._show(with_line(self._lines, line), self._line(line.ends)[end.which])
             yield
         event.handled = True
         self.dragging, self._hovered = False, None
         self._viewer.cursor.style = "standard"
-        if line is None:
+        if line is None or self._overtaken:
+            self._shown = None
             self._show(self._lines)
         else:
             self.moved.emit(MovedAxis(line.axis, line.ends))
 
-    def _moved(self, end: EndPoint, by: Points) -> AxisLine:
-        """The line with one end moved within its slice, display indices; it stays in the image."""
+    def _moved(self, end: EndPoint, by: Points, *, straight: bool) -> AxisLine:
+        """The line with one end moved within its slice, display indices; it stays in the image.
+
+        A ``straight`` one keeps its direction; a short axis is perpendicular to the long one then.
+        """
         assert self._view is not None
-        ends = self._view.to_display(end.line.ends)
+        ends, spacing = self._view.to_display(end.line.ends), np.asarray(self._view.spacing)
         limit = np.asarray(self._view.display_shape) - 0.5
-        ends[end.which, 1:] = np.clip(ends[end.which, 1:] + by[1:], -0.5, limit[1:])
-        length = float(np.linalg.norm((ends[1] - ends[0]) * np.asarray(self._view.spacing)))
+        here = ends[end.which, 1:] + by[1:]
+        if straight:
+            fixed = ends[1 - end.which, 1:]
+            here = fixed + _along((here - fixed) * spacing[1:], self._direction(end.line)) / spacing[1:]
+        ends[end.which, 1:] = np.clip(here, -0.5, limit[1:])
+        length = float(np.linalg.norm((ends[1] - ends[0]) * spacing))
         return manual_line(end.line.axis, self._view.to_native(ends), length)
+
+    def _direction(self, line: AxisLine) -> Points:
+        """Direction (down, across) in which an end moves straight: that of the line, or across the long axis."""
+        assert self._view is not None
+        long = [other for other in self._lines if other.axis is Axis.LONG and not other.replaced]
+        guide = long[0] if line.axis is Axis.SHORT and long else line
+        shown = self._view.to_display(guide.ends)[:, 1:] * np.asarray(self._view.spacing[1:])
+        down, across = (shown[1] - shown[0]).tolist()
+        return np.array([down, across] if guide is line else [across, -down])
 
     def _place(self, event: Any) -> Points:
         """Display indices of the pointer."""
@@ -265,6 +289,12 @@ def _same(shown: Sequence[AxisLine] | None, lines: Sequence[AxisLine]) -> bool:
         and np.array_equal(one.ends, other.ends)
         for one, other in zip(shown, lines, strict=True)
     )
+
+
+def _along(vector: Points, direction: Points) -> Points:
+    """Part of a vector along a direction."""
+    part: Points = (vector @ direction) / (direction @ direction) * direction
+    return part
 
 
 def _colour(line: AxisLine) -> str:

@@ -120,6 +120,7 @@ class AxesPresenter:
         """Keep an axis that the reader moved as the caliper of the selected lesion."""
         study, label = self._session.study, self._session.selected
         if study is None or label not in study.lesions:
+            self.show()
             return
         caliper = with_axis(study.lesions[label].caliper, moved.axis, _physical(moved.ends, study.volume.grid))
         self._act(lambda editor: editor.set_caliper(label, caliper))
