@@ -65,10 +65,6 @@ class ExtremeVertices:
         last = [2 * (mask.shape[axis] - 1 - np.flip(mask, axis).argmax(axis=axis)) + 1 for axis in range(3)]
         return cls(tuple(occupied), tuple(first), tuple(last))
 
-    def points(self) -> IntArray:
-        """All of them, half voxels, shape (n, 3) in (z, y, x)."""
-        return np.concatenate(list(self._points(self.occupied, self.occupied)))
-
     def hull_candidates(self) -> IntArray:
         """Those that may be corners of the convex hull; every corner is among them.
 
@@ -81,8 +77,14 @@ class ExtremeVertices:
         ]
         return np.concatenate(list(self._points([side[0] for side in sides], [side[1] for side in sides])))
 
-    def _points(self, low: Sequence[BoolArray], high: Sequence[BoolArray]) -> Iterator[IntArray]:
-        for axis in range(3):
+    def within_slices(self) -> IntArray:
+        """Those in the planes of the slices (axis 0), half voxels, shape (n, 3) in (z, y, x)."""
+        return np.concatenate(list(self._points(self.occupied, self.occupied, axes=(1, 2))))
+
+    def _points(
+        self, low: Sequence[BoolArray], high: Sequence[BoolArray], axes: Sequence[int] = (0, 1, 2)
+    ) -> Iterator[IntArray]:
+        for axis in axes:
             for chosen, depth in ((low[axis], self.first[axis]), (high[axis], self.last[axis])):
                 place = np.nonzero(chosen)
                 columns = [2 * index for index in place]
@@ -149,13 +151,25 @@ def diameter(points: FloatArray) -> float:
     return float(np.sqrt(best))
 
 
-def diameter_in_planes(vertices: ExtremeVertices, spacing: Triple) -> float:
-    """Largest distance of two vertices with the same axial coordinate (axis 0), mm."""
+def diameter_in_planes(mask: BoolArray, vertices: ExtremeVertices, spacing: Triple) -> float:
+    """Largest distance of two mesh vertices of a mask with the same axial coordinate (axis 0), mm."""
     scale = np.asarray(spacing)[1:] / 2.0
-    points = vertices.points()
+    points = np.concatenate([vertices.within_slices(), _between_slices(mask)])
     sets = PlanarSets.of(points[:, 0], points[:, 1:])
     best = [0.0]
     for _, plane in sets.promising(scale, best):
         longest, _ = farthest_pairs(convex_hull(plane) * scale)
         best[0] = max(best[0], longest)
     return best[0]
+
+
+def _between_slices(mask: BoolArray) -> IntArray:
+    """First and last vertex of every row in the planes halfway between slices, half voxels.
+
+    All of them count, not the first and last along the axial axis alone: a lesion may leave a slice and come back.
+    """
+    changed = np.diff(mask, axis=0, prepend=False, append=False)
+    plane, row = np.nonzero(changed.any(axis=2))
+    lines = changed[plane, row]
+    ends = lines.argmax(axis=1), lines.shape[1] - 1 - lines[:, ::-1].argmax(axis=1)
+    return np.concatenate([np.stack([2 * plane - 1, 2 * row, 2 * end], axis=1) for end in ends])

@@ -184,7 +184,7 @@ SIZE: tuple[FeatureSpec, ...] = (
     _mm(
         "max_2d_diameter_mesh_mm",
         "Max 2-D diameter (mesh)",
-        function=lambda c: hull.diameter_in_planes(c.extreme_vertices, c.axial_spacing),
+        function=lambda c: hull.diameter_in_planes(c.axial_mask, c.extreme_vertices, c.axial_spacing),
         definition="Largest distance of two mesh vertices with the same axial coordinate; agrees with PyRadiomics "
         "Maximum2DDiameterSlice. May bridge components.",
         reference="van Griethuysen 2017, Cancer Res 77:e104 (PyRadiomics)",
