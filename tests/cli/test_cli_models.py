@@ -67,3 +67,23 @@ def test_bad_sources(run: Run, source: str) -> None:
     result = run("models", "add", source)
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: ")
+
+
+def test_detect_with_a_bundle_of_others(run: Run, tmp_path: Path) -> None:
+    import nibabel
+    import numpy as np
+    import torch
+
+    from napari_lesion.models.config.build import Builder
+    from napari_lesion.models.config.reading import read_configuration
+
+    hu = np.random.default_rng(0).normal(0, 200, (32, 32, 20)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(hu, np.diag([1.0, 1.0, 2.0, 1.0])), tmp_path / "ct.nii.gz")
+    root = zoo.write(tmp_path / "spleen", zoo.spleen())
+    (root / "models").mkdir()
+    torch.save(Builder(read_configuration(root)).get("network_def").state_dict(), root / "models" / "model.pt")
+    assert run("models", "check", root).exit_code == 0
+    result = run("detect", tmp_path / "ct.nii.gz", "--out", tmp_path / "out", "--model", root, "--modality", "CT")
+    assert result.exit_code == 0, result.stderr
+    record = json.loads((tmp_path / "out" / "ct" / "run.json").read_text())
+    assert (record["detection"]["backend"], record["detection"]["model"]["name"]) == ("MONAI", "spleen")

@@ -71,6 +71,8 @@ class Lesion:
         Time of the last edit of the mask and of the last decision, ISO 8601 UTC; empty when there was none.
     caliper
         Axes that the reader set by hand; None when there are none.
+    finding
+        What a model with several classes calls it; empty for a model that knows one kind of lesion.
     """
 
     label: int
@@ -82,6 +84,7 @@ class Lesion:
     edited_at: str = ""
     reviewed_at: str = ""
     caliper: Caliper | None = None
+    finding: str = ""
 
     @property
     def tracking_id(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,8 +16,9 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.probability import ProbabilityMap
-from napari_lesion.core.volume import Volume
+from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.inference.backends.choose import batch_for, open_backend
 from napari_lesion.inference.components import components
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
@@ -57,6 +58,8 @@ class Prediction:
         Where and with what it was computed.
     notes
         Facts for the user, one sentence each.
+    labels, lesions
+        Marks that follow from the classes of a model and not from a threshold; None elsewhere.
     """
 
     probability: ProbabilityMap
@@ -66,6 +69,8 @@ class Prediction:
     device: str = "cpu"
     backend: str = ""
     notes: tuple[str, ...] = ()
+    labels: LabelMap | None = None
+    lesions: Mapping[int, Lesion] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,8 @@ class Estimate:
     @property
     def words(self) -> str:
         """Time and place, for people: ``about 6 s on this CPU``."""
+        if self.seconds is None and not self.windows:
+            return f"by the model's own steps on {self.device_words}, time not known before"
         if self.seconds is None:
             return f"{self.windows} windows on {self.device_words}, time not known before the first run here"
         size = f"{max(1.0, self.seconds):.0f} s" if self.seconds < 90 else f"{self.seconds / 60:.0f} min"
@@ -108,6 +110,8 @@ def estimate(
     """
     settings = settings or EngineSettings()
     device, backend = chosen(settings)
+    if bundle.foreign:
+        return _of_foreign(grid, bundle, device)
     plan = plan_search(grid, organ or OrganMask.whole(grid, bundle.organ, ""), bundle, settings.overlap)
     pace, basis = recall(bundle, backend, device), Basis.LAST_RUN
     if pace is None and probe:
@@ -123,6 +127,13 @@ def estimate(
         device=device,
         backend=backend,
     )
+
+
+def _of_foreign(grid: Grid, bundle: BundleInfo, device: str) -> Estimate:
+    """A bundle that runs by its own steps: nothing tells its windows before; float32 copies of image and classes."""
+    copies = 2.0 * bundle.channels + 3.0 * (len(bundle.labels) + 1)
+    memory = PROCESS_MIB["torch"] + 4.0 * float(np.prod(grid.shape)) * copies / 2**20
+    return Estimate(0, None, memory, Basis.UNKNOWN, exact=False, device=device, backend="MONAI")
 
 
 def _pace_of_processor(bundle: BundleInfo, backend: str, device: str) -> float | None:

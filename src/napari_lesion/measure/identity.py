@@ -113,6 +113,13 @@ IDENTITY: tuple[FeatureSpec, ...] = (
         code="(DCM 112040) Tracking Unique Identifier",
     ),
     _feature(
+        "finding",
+        "Finding",
+        function=lambda c: c.lesion.finding,
+        definition="What a model with several classes calls it; empty for a model that knows one kind of lesion.",
+        code="(DCM 121071) Finding",
+    ),
+    _feature(
         "probability_mean",
         "Mean probability",
         function=_probability_mean,

@@ -112,6 +112,12 @@ class BundleInfo:
         Class and literal arguments of the network.
     refinement
         Second stage, when the model has one.
+    foreign
+        Whether it was made by others and is run by its own steps.
+    channel_names
+        What each input channel is, such as ``FLAIR``; empty when it is not stated.
+    weights
+        File of the weights, relative to the folder.
     """
 
     name: str
@@ -139,11 +145,14 @@ class BundleInfo:
     operating_points: tuple[OperatingPoint, ...] = ()
     training_patients: tuple[str, ...] = ()
     refinement: Refinement | None = None
+    foreign: bool = False
+    channel_names: tuple[str, ...] = ()
+    weights: str = WEIGHTS
 
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file, hexadecimal; ModelError when the file is missing."""
-        return sha256_of(inside(self.path, WEIGHTS))
+        return sha256_of(inside(self.path, self.weights))
 
     @property
     def card(self) -> Path | None:
@@ -205,7 +214,7 @@ def load_network(info: BundleInfo) -> torch.nn.Module:
     ModelError
         When the network cannot be built, or its weights are damaged or belong to another network.
     """
-    state = load_state_dict(info.path, WEIGHTS)
+    state = load_state_dict(info.path, info.weights)
     network = build_network(info)
     try:
         network.load_state_dict(state, strict=True)

@@ -11,7 +11,9 @@ from typing import Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.bundle import BundleInfo
-from napari_lesion.models.metadata import METADATA, read_bundle
+from napari_lesion.models.config.reading import SUFFIXES, read_configuration
+from napari_lesion.models.foreign import foreign_info, is_foreign
+from napari_lesion.models.metadata import read_bundle
 from napari_lesion.models.safety import NAME_PATTERN, require_name
 
 MODELS_VARIABLE: Final = "NAPARI_LESION_MODELS"
@@ -57,10 +59,21 @@ def scan_bundles() -> Catalogue:
     problems: list[tuple[Path, ModelError]] = []
     for path in (*_bundle_folders(shipped_folder()), *_bundle_folders(user_folder())):
         try:
-            bundles[path.name] = read_bundle(path)
+            bundles[path.name] = read_any(path)
         except ModelError as error:
             problems.append((path, error))
     return Catalogue(tuple(bundles.values()), tuple(problems))
+
+
+def read_any(path: Path) -> BundleInfo:
+    """What a bundle folder states: one of ours for the engine, or one made by others that is run by its own steps.
+
+    Raises
+    ------
+    ModelError
+        When it is damaged.
+    """
+    return foreign_info(path) if is_foreign(read_configuration(path)) else read_bundle(path)
 
 
 def list_bundles() -> list[BundleInfo]:
@@ -85,11 +98,11 @@ def find_bundle(name_or_path: str | Path) -> BundleInfo:
     named = NAME_PATTERN.fullmatch(text)
     if named:
         for folder in (user_folder(), shipped_folder()):
-            if (folder / text / METADATA).is_file():
-                return read_bundle(folder / text)
+            if any((folder / text / f"configs/metadata{suffix}").is_file() for suffix in SUFFIXES):
+                return read_any(folder / text)
     path = Path(text).expanduser()
     if os.path.isdir(path):  # unlike Path.is_dir, says no to a name that the system cannot take
-        return read_bundle(path.resolve())
+        return read_any(path.resolve())
     if os.path.isfile(path):
         raise ModelError(f"{path} is not a model", "it is a file", "Give the folder of a MONAI bundle")
     if not named and path.name == text:

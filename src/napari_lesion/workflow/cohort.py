@@ -18,6 +18,7 @@ from napari_lesion.workflow.fit import check_fit
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, OpenParameters
+from napari_lesion.workflow.record import pseudonymous_case
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class CaseResult:
 def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], JobContext]) -> Iterable[CaseResult]:
     """Detect in each input and write ``out/<case>/``; yields a result as soon as it is there.
 
+    When the export is pseudonymised, the folder has the pseudonym of the case as its name.
+
     Parameters
     ----------
     request
@@ -69,9 +72,15 @@ def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], J
 
     Raises
     ------
+    LesionError
+        When further images are given with several inputs.
     OutputError
         When the output folder cannot be made: no case could be written then.
     """
+    if request.opening.further and len(request.inputs) > 1:
+        raise LesionError(
+            "--also belongs to one input", f"{len(request.inputs)} are given", "Run the command once for each study"
+        )
     make_folder(request.out)
     names = unique_names([case_name(path) for path in request.inputs])
     for position, (path, case) in enumerate(zip(request.inputs, names, strict=True)):
@@ -115,7 +124,9 @@ def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) ->
     study = open_study(OpenRequest(path, modality=modality, resample_sheared=chosen.resample_sheared), ctx)
     fit = check_fit(study.volume, request.model, request.parameters, ctx)
     warnings = [f.message for check in (study.check, fit.check) for f in check.findings if f.level == Level.YELLOW]
-    detection = detect_lesions(request_for(study, request.model, request.parameters), ctx)
+    others = tuple(open_study(OpenRequest(other), ctx).volume for other in chosen.further)
+    detection = detect_lesions(request_for(study, request.model, request.parameters, others), ctx)
     install_detection(study, detection)
-    exported = export_study(ExportRequest(study, request.out / case, request.export), ctx)
+    folder = pseudonymous_case(case) if request.export.pseudonymise else case
+    exported = export_study(ExportRequest(study, request.out / folder, request.export), ctx)
     return CaseResult(case, path, exported, (*warnings, *detection.notes))

@@ -10,12 +10,13 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Volume
-from napari_lesion.inference.engine import predict
+from napari_lesion.inference.bundles.predict import predict_foreign
+from napari_lesion.inference.engine import Prediction, predict
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
 from napari_lesion.workflow.study import Study
-from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_lesions
+from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_classes, mark_lesions
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +33,15 @@ class DetectRequest:
         Choices of the user.
     reader
         What the reader did before, to be kept; None for nothing.
+    others
+        Further images of the study on its grid, in the order of the model's channels, behind ``volume``.
     """
 
     volume: Volume
     model: BundleInfo
     parameters: DetectParameters = field(default_factory=DetectParameters)
     reader: ReaderState | None = None
+    others: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +90,11 @@ class Detection:
         return sum(self.seconds.values())
 
 
-def request_for(study: Study, model: BundleInfo, parameters: DetectParameters | None = None) -> DetectRequest:
+def request_for(
+    study: Study, model: BundleInfo, parameters: DetectParameters | None = None, others: tuple[Volume, ...] = ()
+) -> DetectRequest:
     """Request to detect in a study, around what its reader did."""
-    return DetectRequest(study.volume, model, parameters or DetectParameters(), ReaderState.of(study))
+    return DetectRequest(study.volume, model, parameters or DetectParameters(), ReaderState.of(study), others)
 
 
 def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Detection:
@@ -103,15 +109,13 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
     """
     ctx = ctx or JobContext()
     model, parameters = request.model, request.parameters
-    prediction = predict(request.volume, model, parameters.engine, ctx)
+    if model.foreign:
+        prediction = predict_foreign((request.volume, *request.others), model, parameters.engine, ctx)
+    else:
+        prediction = predict(request.volume, model, parameters.engine, ctx)
     began = time.perf_counter()
     ctx.step("Marking lesions")
-    marks = mark_lesions(
-        prediction.probability,
-        model.default_threshold if parameters.threshold is None else parameters.threshold,
-        model.min_volume_mm3 if parameters.min_volume_mm3 is None else parameters.min_volume_mm3,
-        request.reader,
-    )
+    marks = _marks(request, prediction)
     labels = marks.on(request.volume.grid, request.reader)
     marked = time.perf_counter()
     measured = measure_study(StudyMeasureRequest(request.volume, labels, marks.lesions), ctx)
@@ -128,6 +132,19 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
         seconds=seconds,
         organ=prediction.organ.reason,
         notes=tuple(prediction.notes),
+    )
+
+
+def _marks(request: DetectRequest, prediction: Prediction) -> Marks:
+    """Marks by the threshold, or by the classes of a model that has no threshold."""
+    model, parameters = request.model, request.parameters
+    if prediction.labels is not None:
+        return mark_classes(prediction.labels, prediction.lesions, request.reader)
+    return mark_lesions(
+        prediction.probability,
+        model.default_threshold if parameters.threshold is None else parameters.threshold,
+        model.min_volume_mm3 if parameters.min_volume_mm3 is None else parameters.min_volume_mm3,
+        request.reader,
     )
 
 

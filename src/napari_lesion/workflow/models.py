@@ -10,13 +10,12 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.models.archive import unpack
 from napari_lesion.models.bundle import BundleInfo, OperatingPoint
-from napari_lesion.models.catalogue import find_bundle, list_bundles
+from napari_lesion.models.catalogue import find_bundle, list_bundles, read_any
 from napari_lesion.models.config.assessment import Assessment, Reason, assess
 from napari_lesion.models.config.grammar import Trust
 from napari_lesion.models.config.needs import Needs, Port, needs_of
 from napari_lesion.models.config.reading import read_configuration
 from napari_lesion.models.install import Installed, InstallRequest, bundle_in, install
-from napari_lesion.models.metadata import read_bundle
 from napari_lesion.models.trusted import changed_files, is_trusted
 
 __all__ = [
@@ -109,7 +108,7 @@ def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: boo
     if assessment.trust is Trust.NEEDS_TRUST and not trusted:
         found.append("you have not said that you trust it")
     try:
-        read_bundle(root)
+        read_any(root)
     except ModelError as error:
         found.append(error.why or error.what)
     return found

@@ -6,6 +6,7 @@ They stand apart from the use cases, so that a help text imports neither NumPy n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from napari_lesion.core.parameters import Param, check_ranges
@@ -18,7 +19,17 @@ MODALITIES = ("CT", "MR", "PT")
 
 @dataclass(frozen=True)
 class OpenParameters:
-    """What can be chosen for the opening of studies."""
+    """What can be chosen for the opening of studies.
+
+    Parameters
+    ----------
+    modality
+        Modality of all inputs; None for that of the file, or a guess.
+    resample_sheared
+        Whether voxels that lie on no rectangular grid are resampled.
+    also
+        Further images of the one input, on its grid, with commas between them; for models of several sequences.
+    """
 
     modality: Annotated[
         str | None, Param("Modality of all inputs, for files that do not say it", choices=MODALITIES)
@@ -26,6 +37,18 @@ class OpenParameters:
     resample_sheared: Annotated[
         bool, Param("Resample voxels that lie on no rectangular grid, instead of refusing them")
     ] = False
+    also: Annotated[
+        str,
+        Param(
+            "Further images of the one input with commas between them, in the order of the model's channels "
+            "(napari-lesion models check names them)"
+        ),
+    ] = ""
+
+    @property
+    def further(self) -> tuple[Path, ...]:
+        """Paths of the further images."""
+        return tuple(Path(part.strip()) for part in self.also.split(",") if part.strip())
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -109,6 +132,10 @@ class MeasureParameters:
         Word that stands for the patient, the same at every visit; empty for what the file says.
     pseudonymise
         Whether UIDs and names are replaced by keyed hashes, and dates and paths left out.
+    organ
+        ``lung`` to search the lungs in the image, or the file of a mask of the organ; empty for none.
+    lobes
+        File of a label map of the lobes, or folder with one mask a lobe; empty for none.
     """
 
     components: Annotated[bool, Param("The masks are binary: every 26-connected part of them is one lesion")] = False
@@ -128,6 +155,15 @@ class MeasureParameters:
     pseudonymise: Annotated[bool, Param("Replace UIDs and names by keyed hashes, and leave dates and paths out")] = (
         False
     )
+
+    organ: Annotated[
+        str,
+        Param("lung to find the lungs in a chest CT, or the mask of an organ, for side and distance to its border"),
+    ] = ""
+    lobes: Annotated[
+        str,
+        Param("Label map of the lobes with a JSON file of names beside it, or a folder with a mask for each lobe"),
+    ] = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)

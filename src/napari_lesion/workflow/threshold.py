@@ -60,7 +60,7 @@ class ReaderState:
             lesions=dict(study.lesions),
             dismissed=(*study.dismissed, *_deleted_peaks(study)),
             next_label=study.next_label,
-            box=study.detection.probability.bounds() if study.detection else None,
+            box=_marked_box(study),
         )
 
     @property
@@ -83,7 +83,7 @@ class Marks:
     Parameters
     ----------
     threshold, min_volume_mm3
-        Operating point.
+        Operating point; no threshold where the marks follow from the classes of a model.
     box
         Native box that the arrays fill; nothing changes outside of it. None when there is nothing to change.
     labels, model_labels
@@ -96,7 +96,7 @@ class Marks:
         Peaks of deleted lesions.
     """
 
-    threshold: float
+    threshold: float | None
     min_volume_mm3: float
     box: Box | None
     labels: LabelArray
@@ -119,7 +119,35 @@ def mark_lesions(
 ) -> Marks:
     """Mark lesions at a threshold, around what the reader did."""
     candidates, found = find_candidates(probability, threshold, min_volume_mm3)
-    box = _union(probability.bounds(), reader.box if reader else None)
+    return _around(candidates, found, probability.bounds(), (threshold, min_volume_mm3), reader)
+
+
+def mark_classes(labels: LabelMap, lesions: Mapping[int, Lesion], reader: ReaderState | None = None) -> Marks:
+    """Marks that follow from the classes of a model and not from a threshold, around what the reader did.
+
+    Parameters
+    ----------
+    labels
+        Label map on the native grid.
+    lesions
+        One lesion a label.
+    reader
+        What the reader did before, to be kept.
+    """
+    z, y, x = (slice(0, n) for n in labels.array.shape)
+    return _around(labels, dict(lesions), (z, y, x), (None, 0.0), reader)
+
+
+def _around(
+    candidates: LabelMap,
+    found: dict[int, Lesion],
+    bounds: Box | None,
+    point: tuple[float | None, float],
+    reader: ReaderState | None,
+) -> Marks:
+    """Candidates as marks, around what the reader did."""
+    threshold, min_volume_mm3 = point
+    box = _union(bounds, reader.box if reader else None)
     if box is None:
         nothing = np.zeros((0, 0, 0), dtype=np.uint16)
         return Marks(threshold, min_volume_mm3, None, nothing, nothing, dict(reader.lesions) if reader else {})
@@ -195,6 +223,14 @@ def _numbers(candidates: LabelArray, now: LabelArray, free: list[int], reader: R
         if candidate not in numbers:
             numbers[candidate] = next(following)
     return {candidate: numbers[candidate] for candidate in free}
+
+
+def _marked_box(study: Study) -> Box | None:
+    """Native box outside of which there is no mark of the model: the whole image where marks have no threshold."""
+    if study.detection is None or study.threshold is not None:
+        return study.detection.probability.bounds() if study.detection else None
+    z, y, x = (slice(0, n) for n in study.labels.array.shape)
+    return z, y, x
 
 
 def _deleted_peaks(study: Study) -> list[Index]:

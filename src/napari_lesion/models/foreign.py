@@ -1,0 +1,62 @@
+"""What a bundle made by others states; it is run by its own steps (`inference.bundles`), not by the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from napari_lesion.core.errors import ModelError
+from napari_lesion.core.volume import Modality
+from napari_lesion.models.bundle import WEIGHTS, BundleInfo, Intensity
+from napari_lesion.models.config.build import Builder
+from napari_lesion.models.config.needs import Port, needs_of
+from napari_lesion.models.config.reading import BundleConfig, read_configuration
+
+MODALITIES: Final = {"CT": Modality.CT, "MR": Modality.MR, "MRI": Modality.MR, "PT": Modality.PT, "PET": Modality.PT}
+OWN_KEY: Final = "napari_lesion"
+
+
+def is_foreign(config: BundleConfig) -> bool:
+    """Whether a bundle holds no metadata of this program."""
+    return OWN_KEY not in config.metadata
+
+
+def foreign_info(path: Path) -> BundleInfo:
+    """What a bundle made by others states about itself; nothing of it is built or run.
+
+    Raises
+    ------
+    ModelError
+        When its configuration is missing or garbled.
+    """
+    config = read_configuration(path)
+    needs = needs_of(config)
+    image = needs.inputs[0] if needs.inputs else Port("image")
+    output = needs.outputs[0] if needs.outputs else Port("pred")
+    return BundleInfo(
+        name=path.name,
+        path=path,
+        network_def={},
+        intensity=Intensity(0.0, 1.0, clip=False),
+        title=str(config.metadata.get("name", path.name)),
+        version=str(config.metadata.get("version", "")),
+        description=str(config.metadata.get("description", "")),
+        task=output.kind or "segmentation",
+        modality=MODALITIES.get(image.modality.upper(), Modality.UNKNOWN),
+        channels=max(1, image.channels),
+        channel_names=tuple(image.meanings.values()),
+        labels={number: name for number, name in output.meanings.items() if name.lower() != "background"},
+        weights=_weights(config),
+        foreign=True,
+    )
+
+
+def _weights(config: BundleConfig) -> str:
+    """File of the weights, relative to the root, when the configuration says it in a safe expression."""
+    try:
+        stated = Path(str(Builder(config).get("checkpointloader::load_path")))
+    except ModelError:
+        return WEIGHTS
+    root = config.root.resolve()
+    resolved = (root / stated).resolve()
+    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else WEIGHTS
