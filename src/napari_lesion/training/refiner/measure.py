@@ -144,6 +144,7 @@ def report(
     scenes: Sequence[Scene], summaries: Sequence[Summary], table: Sequence[Sequence[Score]], fold: int
 ) -> dict[str, Any]:
     """Everything that was measured, for JSON."""
+    agreement = {nodule.name: reader_dice(nodule) for nodule in cube_nodules(scenes)}
     return {
         "fold": fold,
         "patients": sorted({scene.case.patient_id for scene in scenes}),
@@ -153,7 +154,13 @@ def report(
         "readers": readers(scenes),
         "thresholds": [plain(summary) for summary in summaries],
         "cases": [
-            {**plain(score), "kind": scene.case.kind, "n_readers": scene.case.n_readers}
+            {
+                **plain(score),
+                "patient_id": scene.case.patient_id,
+                "kind": scene.case.kind,
+                "n_readers": scene.case.n_readers,
+                "readers_dice": agreement.get(scene.case.name),
+            }
             for row in table
             for scene, score in zip(scenes, row, strict=True)
         ],
