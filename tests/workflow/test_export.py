@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -59,12 +61,56 @@ def test_the_record_names_model_threshold_versions_and_definitions(detected: Stu
     assert record["versions"]["numpy"] == np.__version__
 
 
-def test_pseudonymised_records_hold_no_uid_path_or_name(detected: Study, out: Path) -> None:
-    export_study(ExportRequest(detected, out, ExportParameters(pseudonymise=True)))
-    text = (out / "run.json").read_text()
-    assert "1.2.840.99" not in text
-    assert "balls" not in text
-    assert json.loads(text)["input"]["series_uid"].startswith("2.25.")
+SECRETS = ("1.2.840.99", "Doe", "20240131", "2024-01-31", "balls")
+
+
+@pytest.fixture
+def identified(detected: Study, tmp_path: Path) -> Study:
+    """The same study as a series of a patient, with all that names or dates it."""
+    source = replace(
+        detected.volume.source,
+        path=tmp_path / "Doe^Jane" / "CT",
+        case="Doe_Jane",
+        series_uid="1.2.840.99.1",
+        series_date="20240131",
+        description="chest of Doe",
+        sop_uids=tuple(f"1.2.840.99.1.{k}" for k in range(detected.volume.grid.shape[0])),
+        headers={"patient": "2.25.7"},
+    )
+    detected.volume = replace(detected.volume, source=source)
+    return detected
+
+
+def test_every_row_says_where_it_came_from(identified: Study, out: Path) -> None:
+    export_study(ExportRequest(identified, out))
+    first, second = rows_of(out / "lesions.csv")
+    assert (first["case"], first["series_uid"], first["series_date"]) == ("Doe_Jane", "1.2.840.99.1", "2024-01-31")
+    assert first["sop_instance_uid"] == f"1.2.840.99.1.{first['long_axis_slice']}"
+    assert first["lesion_uid"].startswith("2.25.")
+    assert first["lesion_uid"] != second["lesion_uid"]
+
+
+@pytest.mark.parametrize("mask_format", MASK_FORMATS)
+def test_pseudonymised_files_hold_no_uid_date_path_or_name(identified: Study, out: Path, mask_format: str) -> None:
+    chosen = ExportParameters(mask_format=mask_format, pseudonymise=True, save_probability=True)
+    export_study(ExportRequest(identified, out, chosen))
+    for path in out.iterdir():
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("latin-1")
+        assert [secret for secret in SECRETS if secret in text] == [], path
+    record = json.loads((out / "run.json").read_text())
+    row, _ = rows_of(out / "lesions.csv")
+    assert row["series_uid"] == record["input"]["series_uid"]
+    assert row["case"] == record["input"]["case"]
+    assert (row["series_date"], row["lesion_id"]) == ("", "1")
+    for name in ("series_uid", "sop_instance_uid", "lesion_uid"):
+        assert row[name].startswith("2.25.")
+
+
+def test_a_pseudonym_is_the_same_at_the_next_export(identified: Study, out: Path, tmp_path: Path) -> None:
+    for folder in (out, tmp_path / "again"):
+        export_study(ExportRequest(identified, folder, ExportParameters(pseudonymise=True)))
+    assert rows_of(out / "lesions.csv") == rows_of(tmp_path / "again" / "lesions.csv")
 
 
 def test_the_probability_can_be_exported(detected: Study, out: Path) -> None:

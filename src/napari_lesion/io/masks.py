@@ -42,6 +42,8 @@ def read_labels(path: Path) -> LabelMap:
         When its voxels lie on no rectangular grid.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is no mask", "it is a folder", "Give a mask file")
     if not path.is_file():
         raise InputError(f"{path} does not exist", "", "Check the name")
     if not is_image_file(path):
@@ -135,13 +137,15 @@ def smallest_type(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _whole(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.dtype.kind == "f":
-        rounded = np.rint(array)
-        if not np.array_equal(rounded, array):
-            raise InputError(f"{path.name} is not a mask", "its values are not whole numbers", "Give a label image")
-        array = rounded.astype(np.int64)
-    if array.min(initial=0) < 0:
-        raise InputError(f"{path.name} is not a mask", "it has negative values", "Give a label image")
+    why = ""
+    if array.dtype.kind == "f" and not np.array_equal(np.rint(array), array):
+        why = "its values are not whole numbers"
+    elif array.min(initial=0) < 0:
+        why = "it has negative values"
+    elif array.max(initial=0) >= 2**32:
+        why = "it has values beyond 32 bits"
+    if why:
+        raise InputError(f"{path.name} is not a mask", why, "Give a label image")
     return smallest_type(array)
 
 
