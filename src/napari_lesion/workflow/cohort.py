@@ -18,7 +18,6 @@ from napari_lesion.workflow.fit import check_fit
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, OpenParameters
-from napari_lesion.workflow.record import pseudonymous_case
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +59,6 @@ class CaseResult:
 
 def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], JobContext]) -> Iterable[CaseResult]:
     """Detect in each input and write ``out/<case>/``; yields a result as soon as it is there.
-
-    When the export is pseudonymised, the folder has the pseudonym of the case as its name.
 
     Parameters
     ----------
@@ -127,6 +124,5 @@ def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) ->
     others = tuple(open_study(OpenRequest(other), ctx).volume for other in chosen.further)
     detection = detect_lesions(request_for(study, request.model, request.parameters, others), ctx)
     install_detection(study, detection)
-    folder = pseudonymous_case(case) if request.export.pseudonymise else case
-    exported = export_study(ExportRequest(study, request.out / folder, request.export), ctx)
+    exported = export_study(ExportRequest(study, request.out / case, request.export), ctx)
     return CaseResult(case, path, exported, (*warnings, *detection.notes))
