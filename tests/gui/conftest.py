@@ -157,8 +157,19 @@ class Desk:
 
     def texts(self) -> list[list[str]]:
         """Cells of the table as they stand on the screen."""
+        return [[cell.text for cell in row] for row in self._cells()]
+
+    def below(self) -> list[list[str]]:
+        """What stands below the texts in the cells: status, error bars."""
+        return [[cell.lighter for cell in row] for row in self._cells()]
+
+    def _cells(self) -> list[list[Any]]:
+        from napari_lesion.gui.widgets.lesion_table import CELL_ROLE
+
         model = self.dock.lesions.table.sorted
-        return [[str(model.index(i, j).data()) for j in range(model.columnCount())] for i in range(model.rowCount())]
+        return [
+            [model.index(i, j).data(CELL_ROLE) for j in range(model.columnCount())] for i in range(model.rowCount())
+        ]
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ def test_open_detect_review_export(desk: Any, network: Any, study_file: Path, tm
     desk.detect()
     rows = desk.texts()
     assert [row[0] for row in rows] == ["1", "2"]
-    assert rows[0][1] == "model"
-    assert rows[0][2] == "0.90"
+    assert desk.below()[0][0] == "model"
+    assert rows[0][1] == "0.90"
     assert rows[0][5] == "40"
-    volume = float(rows[0][4].replace(",", "").split()[0])
+    volume = float(rows[0][3].replace(",", ""))
     assert volume == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.1)
     assert "2 lesions" in desk.dock.lesions._counts.text()
 
@@ -37,8 +37,8 @@ def test_open_detect_review_export(desk: Any, network: Any, study_file: Path, tm
     desk.controller.lesions.accept()
     desk.controller.lesions.step(1)
     desk.controller.lesions.reject()
-    assert desk.texts()[0][1] == "✓ model"
-    assert desk.texts()[1][1] == "✕ model"
+    assert desk.below()[0][0] == "✓ model"
+    assert desk.below()[1][0] == "✕ model"
     assert desk.study.lesions[2].review == Review.REJECTED
 
     out = tmp_path / "out"
@@ -112,7 +112,7 @@ def test_threshold_moves_without_the_network(desk: Any, network: Any, study_file
     desk.controller.detect.set_threshold(0.7)
     desk.idle()
     assert list(desk.study.lesions) == [1]
-    assert desk.texts()[0][1] == "✓ model"
+    assert desk.below()[0][0] == "✓ model"
     assert "(−1)" in desk.dock.detect._count.text()
     assert desk.labels().data.max() == 1
     desk.controller.detect.nudge(-1)
@@ -297,10 +297,11 @@ def test_copy_puts_the_table_on_the_clipboard(desk: Any, network: Any, study_fil
 
     desk.open(study_file)
     desk.detect()
-    desk.dock.lesions.table.sortByColumn(4, Qt.SortOrder.AscendingOrder)
+    desk.dock.lesions.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)
     desk.controller.lesions.copy()
     lines = QApplication.clipboard().text().splitlines()
-    assert lines[0].split("\t")[:3] == ["#", "Status", "p"]
+    assert lines[0].split("\t")[:4] == ["Label", "Status", "Review", "Probability"]
+    assert {"Long axis (mm)", "Short axis (mm)", "Volume (mm³)"} <= set(lines[0].split("\t"))
     assert [line.split("\t")[0] for line in lines[1:]] == ["2", "1"]
 
 

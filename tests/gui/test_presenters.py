@@ -151,7 +151,7 @@ def test_baseline_is_the_last_row_before_an_edit() -> None:
     assert session.baseline(1)["volume_mm3"] == 1000.0
     rows = make_rows(study.table, study.lesions.values(), shown_columns(study.table), session.baseline)
     volume = next(cell for cell in rows[0].cells if cell.text.startswith("1,100"))
-    assert volume.lighter == "+10 %"
+    assert "+10 % against the model's mask of 1,000 mm³" in volume.tip
 
 
 # -- study -----------------------------------------------------------------------------------------------------------
@@ -377,16 +377,23 @@ def test_counts_in_words() -> None:
     session.review(2, Review.REJECTED)
     assert view.show_counts.call_args.args == ("3 lesions, 1 accepted, 1 rejected",)
     presenter.copy()
-    assert view.copy_text.call_args.args[0].splitlines()[1].startswith("2\t✕ model\t0.80")
+    assert view.copy_text.call_args.args[0].splitlines()[1].split("\t")[0] == "2"
+    assert view.show_counts.call_args.args == ("All lesions copied for a spreadsheet",)
 
 
 def test_flags_mark_the_volume_and_say_why() -> None:
     study = make_study((1,))
     rows = {1: {"volume_mm3": 12345.0, "flags": "touches_border;contrast_unknown"}}
     table = study.table.updated(LesionTable(study.table.columns, rows))
-    cell = make_rows(table, study.lesions.values(), shown_columns(table), lambda _: {})[0].cells[4]
-    assert cell.text == "12,345 ⚑"
-    assert cell.tip == "Read with care: touches border, contrast unknown."
+    columns = shown_columns(table)
+    cells = make_rows(table, study.lesions.values(), columns, lambda _: {})[0].cells
+    by_name = {column.name: cell for column, cell in zip(columns, cells, strict=True)}
+    volume, flags = by_name["volume_mm3"], by_name["flags"]
+    assert (volume.text, volume.marked, volume.greyed) == ("12,345.0", True, False)
+    assert "Touches border: a voxel lies on the border of the image" in volume.tip
+    assert (flags.text, flags.lighter) == ("⚑", "touches border, contrast unknown")
+    assert "header does not say whether contrast was given" in flags.tip
+    assert columns[-1].name == "flags"
 
 
 def test_undefined_values_are_dashes_and_sort_last() -> None:
@@ -394,8 +401,8 @@ def test_undefined_values_are_dashes_and_sort_last() -> None:
     study.lesions[1] = Lesion(1, Status.MANUAL)
     table = LesionTable(study.table.columns, {1: {"volume_mm3": float("nan")}})
     cells = make_rows(table, study.lesions.values(), shown_columns(table), lambda _: {})[0].cells
-    assert [cell.text for cell in cells[2:5]] == ["–", "–", "–"]
-    assert {cell.sort[0] for cell in cells[2:5]} == {1}
+    assert [cell.text for cell in cells[1:4]] == ["–", "–", "–"]
+    assert {cell.sort[0] for cell in cells[1:4]} == {1}
 
 
 # -- viewer ----------------------------------------------------------------------------------------------------------

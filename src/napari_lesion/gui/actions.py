@@ -49,6 +49,12 @@ REJECT = Action("reject", "Reject", "N", "Reject the selected lesion; again to t
 COPY = Action("copy", "Copy", "Shift+C", "Copy the table, ready for a spreadsheet")
 COLUMNS = Action("columns", "Columns", "Shift+K", "Choose which measurements stand in the table")
 PLANES = Action("planes", "Sagittal and coronal", "Q", "Fold or unfold the other planes of the selected lesion")
+FIGURES = Action(
+    "figures",
+    "Histogram, edge and size",
+    "Shift+Q",
+    "Fold or unfold histogram, edge profile and place on the size scale of the selected lesion",
+)
 RESET_AXES = Action("reset_axes", "Reset axes", "Shift+Y", "Go back to the computed axes of the selected lesion")
 OUTLINE = Action("outline", "Outline", "U", "Show lesions as outlines or filled")
 HIDE = Action("hide", "Hide", "H", "Hide lesions and axes while the key is held")
@@ -72,6 +78,7 @@ DOCK_ACTIONS = (
     COPY,
     COLUMNS,
     PLANES,
+    FIGURES,
     OUTLINE,
     RESET_AXES,
     HIDE,

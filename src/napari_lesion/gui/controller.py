@@ -15,12 +15,13 @@ from napari_lesion.gui.adopt import volume_of_layer
 from napari_lesion.gui.autosaving import Autosaving
 from napari_lesion.gui.correcting import CORRECT_ACTIONS, Correcting
 from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
-from napari_lesion.gui.preferences import Preferences
+from napari_lesion.gui.preferences import Preferences, remember_columns
 from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
 from napari_lesion.gui.presenters.planes import PlanesPresenter
+from napari_lesion.gui.presenters.selected import SelectedPresenter
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
 from napari_lesion.gui.reader_offer import ReaderOffer
@@ -32,6 +33,7 @@ from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.planes import PlanesPanel
 from napari_lesion.gui.widgets.restore import FORGET, RESTORE, RestoreBar
+from napari_lesion.gui.widgets.selected import SelectedPanel
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.worker import QtJobRunner
 from napari_lesion.workflow.study import Study
@@ -47,6 +49,7 @@ class Panels(Protocol):
     restore: RestoreBar
     detect: DetectPanel
     lesions: LesionsPanel
+    selected: SelectedPanel
     planes: PlanesPanel
     correct: CorrectPanel
     export: ExportPanel
@@ -76,7 +79,12 @@ class DockController:
         memory = Memory(RecentStudies(), ReaderOffer())
         self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, memory)
         self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
-        self.lesions = LesionsPresenter(self.session, panels.lesions, preferences.colours)
+        self.lesions = LesionsPresenter(
+            self.session, panels.lesions, preferences.colours, preferences.columns, remember_columns
+        )
+        self.selected = SelectedPresenter(
+            self.session, QtJobRunner(), panels.selected, QTimer.singleShot, preferences.colours
+        )
         self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
@@ -109,6 +117,7 @@ class DockController:
             callback()
         self.runner.abandon()
         self.quick.abandon()
+        self.selected.close()
         self.autosaving.close()
         self.correcting.close()
         self.bridge.disconnect()
@@ -137,9 +146,11 @@ class DockController:
         p.lesions.step_clicked.connect(self.lesions.step)
         p.lesions.accept_clicked.connect(self.lesions.accept)
         p.lesions.reject_clicked.connect(self.lesions.reject)
-        p.lesions.copy_clicked.connect(self.lesions.copy)
+        p.lesions.copy_asked.connect(self.lesions.copy)
+        p.lesions.name_clicked.connect(self.lesions.rename)
         p.lesions.outline_clicked.connect(self.toggle_outline)
-        p.lesions.columns_chosen.connect(self.lesions.set_optional_columns)
+        p.lesions.columns_chosen.connect(self.lesions.set_columns)
+        p.selected.toggled.connect(self.selected.set_unfolded)
         p.export.export_clicked.connect(self.export.export)
 
     def _connect_world(self) -> None:
@@ -176,6 +187,7 @@ class DockController:
             FORGET: self.autosaving.presenter.discard,
             actions.CARD: self.panels.detect.open_card,
             actions.PLANES: self.panels.planes.turn,
+            actions.FIGURES: self.panels.selected.turn,
             actions.COLUMNS: self.panels.lesions.choose_columns,
         }
 

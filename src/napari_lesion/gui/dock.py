@@ -20,6 +20,7 @@ from napari_lesion.gui.widgets.parts import line, rule, say
 from napari_lesion.gui.widgets.planes import PlanesPanel
 from napari_lesion.gui.widgets.restore import RestoreBar
 from napari_lesion.gui.widgets.scroll import DownwardScrollArea
+from napari_lesion.gui.widgets.selected import SelectedPanel
 from napari_lesion.gui.widgets.study import StudyPanel
 from napari_lesion.gui.widgets.theme import palette_of, style_sheet
 from napari_lesion.workflow.detect import DetectParameters
@@ -27,6 +28,8 @@ from napari_lesion.workflow.sample import SAMPLES
 
 WIDTH = 420
 MARGIN = 8
+ROOM_FOR_BOTH = 1150
+"""Height from which the table keeps some rows beside both strips, pixels."""
 DISCLAIMER = "Research use only. Not a medical device."
 
 
@@ -40,23 +43,31 @@ class LesionDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        from napari.settings import get_settings
+
         super().__init__(parent)
         preferences = load_preferences()
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
         self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
         self.restore = RestoreBar()
         self.lesions = LesionsPanel()
+        self.selected = SelectedPanel()
         self.planes = PlanesPanel()
         self.correct = CorrectPanel()
         self.export = ExportPanel()
         self._window: QObject | None = None
         self._viewer = napari_viewer
         self._build()
+        self.selected.toggled.connect(self._make_room)
+        self.planes.toggled.connect(self._make_room)
         self.controller = DockController(napari_viewer, self, preferences)
         self.destroyed.connect(self.controller.shutdown)
         self._set_theme()
         napari_viewer.events.theme.connect(self._set_theme)
         self.controller.at_end(partial(napari_viewer.events.theme.disconnect, self._set_theme))
+        font_size = get_settings().appearance.events.font_size
+        font_size.connect(self._set_theme)
+        self.controller.at_end(partial(font_size.disconnect, self._set_theme))
         self.controller.start()
 
     def sizeHint(self) -> QSize:
@@ -120,15 +131,28 @@ class LesionDock(QWidget):
         self._layout.addWidget(self.detect)
         self._layout.addWidget(rule())
         self._layout.addWidget(self.lesions, 1)
+        self._layout.addWidget(self.selected)
         self._layout.addWidget(self.planes)
         for panel in (self.correct, self.export):
             self._layout.addWidget(rule())
             self._layout.addWidget(panel)
 
+    def _make_room(self, unfolded: bool) -> None:
+        """In a dock too low for both strips, unfolding one folds the other."""
+        if not unfolded or self.height() >= ROOM_FOR_BOTH:
+            return
+        if self.sender() is self.selected and self.planes.isExpanded():
+            self.planes.turn()
+        elif self.sender() is self.planes and self.selected.isExpanded():
+            self.selected.turn()
+
     def _set_theme(self, _event: Any = None) -> None:
+        from napari.settings import get_settings
         from napari.utils.theme import get_theme
 
         palette = palette_of(get_theme(self._viewer.theme))
-        self.setStyleSheet(style_sheet(palette))
-        for panel in (self.study, self.detect, self.lesions, self.correct, self.export):
+        # napari's preference reaches labels and buttons by its own style sheet; tables and plots follow it here
+        points = get_settings().appearance.font_size
+        self.setStyleSheet(f"{style_sheet(palette)} QTableView, Plot {{ font-size: {points}pt; }}")
+        for panel in (self.study, self.detect, self.lesions, self.selected, self.correct, self.export):
             panel.set_palette(palette)

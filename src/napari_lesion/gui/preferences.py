@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PLUGIN = "napari-lesion"
@@ -25,6 +26,8 @@ class Preferences:
         Width of outlines, pixels of the image.
     fill_opacity
         Opacity of filled lesions, 0 to 1.
+    columns
+        Columns of the table of lesions; none for the main ones.
     """
 
     device: str = "auto"
@@ -34,6 +37,7 @@ class Preferences:
     outline: bool = True
     outline_px: int = 1
     fill_opacity: float = 0.35
+    columns: tuple[str, ...] = ()
 
 
 def load_preferences() -> Preferences:
@@ -52,4 +56,15 @@ def load_preferences() -> Preferences:
         outline=kept.masks.outline,
         outline_px=kept.masks.outline_px,
         fill_opacity=kept.masks.fill_opacity,
+        columns=tuple(name.strip() for name in kept.table.columns.split(",") if name.strip()),
     )
+
+
+def remember_columns(names: Sequence[str]) -> None:
+    """Keep the columns of the table for the next session; napari writes its preferences itself."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        get_plugin_settings(PLUGIN).table.columns = ",".join(names)
+    except KeyError:
+        return

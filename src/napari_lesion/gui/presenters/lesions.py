@@ -1,22 +1,47 @@
-"""The lesion table: order, selection, decisions."""
+"""The lesion table: order, selection, decisions, columns, clipboard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
+from napari_lesion.core.errors import LesionError
 from napari_lesion.core.lesion import Review
-from napari_lesion.core.table import Column
-from napari_lesion.gui.presenters.rows import (
-    LesionRow,
-    ShownColumn,
-    make_rows,
-    optional_columns,
-    shown_columns,
-    table_as_text,
-)
+from napari_lesion.core.table import Column, LesionTable
+from napari_lesion.gui.presenters.jobs import ignore
+from napari_lesion.gui.presenters.rows import LABEL, MAIN, LesionRow, ShownColumn, make_rows, shown_columns
+from napari_lesion.gui.presenters.tips import column_tip
 from napari_lesion.gui.session import Session
+from napari_lesion.workflow.columns import by_family
+from napari_lesion.workflow.naming import rename_lesion
+from napari_lesion.workflow.report import report_text, spreadsheet_text
 from napari_lesion.workflow.study import Study
+
+READ_FIRST = "Read first"
+NAMES = {
+    "mean_diameter_mm": "Mean diameter (mm)",
+    "density_mean": "Mean value",
+    "flags": "Flags",
+    "probability": "Probability",
+}
+
+
+class CopyForm(StrEnum):
+    """What the clipboard is for."""
+
+    REPORT = "report"
+    SPREADSHEET = "spreadsheet"
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """A column that can be shown: its name, its words, its tool tip (rich text)."""
+
+    name: str
+    title: str
+    tip: str
 
 
 class LesionsView(Protocol):
@@ -28,8 +53,8 @@ class LesionsView(Protocol):
     def show_counts(self, sentence: str) -> None:
         """Show how many lesions there are, and how many were reviewed."""
 
-    def show_optional_columns(self, columns: Sequence[Column], shown: Sequence[str]) -> None:
-        """Fill the menu of columns."""
+    def show_choices(self, groups: dict[str, list[ColumnChoice]], shown: Sequence[str]) -> None:
+        """Fill the list of columns, in groups; ``shown`` are those in the table."""
 
     def show_selected(self, label: int, review: Review) -> None:
         """Highlight a row; 0 for none."""
@@ -41,17 +66,47 @@ class LesionsView(Protocol):
     def copy_text(self, text: str) -> None:
         """Put text on the clipboard."""
 
+    def ask_name(self, label: int, present: str) -> str | None:
+        """Ask for the name of a lesion; None when the user thinks better of it."""
+        ...
+
+    def show_error(self, error: LesionError) -> None:
+        """Show what went wrong."""
+
 
 class LesionsPresenter:
-    """Shows the lesions of the session as rows, and walks through them."""
+    """Shows the lesions of the session as rows, and walks through them.
 
-    def __init__(self, session: Session, view: LesionsView, colours: str = "distinct") -> None:
+    Parameters
+    ----------
+    session
+        The open study.
+    view
+        The table.
+    colours
+        How lesions are coloured, see `lesion_colours`.
+    columns
+        Names of the columns to show; the main ones when empty.
+    remember
+        Called with the names when the user chose others; with none when they are the main ones.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        view: LesionsView,
+        colours: str = "distinct",
+        columns: Sequence[str] = (),
+        remember: Callable[[Sequence[str]], None] = ignore,
+    ) -> None:
         self._session = session
         self._view = view
         self._colours = colours
-        self._extra: list[str] = []
+        self._names = list(columns) or list(MAIN)
+        self._remember = remember
         self._columns: list[ShownColumn] = []
-        self._rows: list[LesionRow] = []
+        self._offered: tuple[tuple[Column, ...], list[str]] = ((), [])
+        self._offered_names: set[str] = set()
         session.study_changed.connect(self._on_study)
         session.lesions_changed.connect(self.show)
         session.table_changed.connect(self.show)
@@ -64,15 +119,15 @@ class LesionsPresenter:
 
         study = self._session.study
         if study is None:
-            self._columns, self._rows = [], []
+            self._columns = []
             self._view.show_rows([], [], {})
             self._view.show_counts("")
             return
-        self._columns = shown_columns(study.table, self._extra)
-        self._rows = make_rows(study.table, study.lesions.values(), self._columns, self._session.baseline)
-        self._view.show_rows(self._columns, self._rows, lesion_colours(study.lesions, self._colours))
+        self._columns = shown_columns(study.table, self._names)
+        rows = make_rows(study.table, study.lesions.values(), self._columns, self._session.baseline)
+        self._view.show_rows(self._columns, rows, lesion_colours(study.lesions, self._colours))
         self._view.show_counts(_counts(study))
-        self._view.show_optional_columns(optional_columns(study.table), self._extra)
+        self._offer_columns(study.table)
         self._show_selected()
 
     def select(self, label: int) -> None:
@@ -103,16 +158,57 @@ class LesionsPresenter:
         """Reject the selected lesion, or take that back."""
         self._session.review(self._session.selected, Review.REJECTED)
 
-    def copy(self) -> None:
-        """Copy the rows in the order on the screen."""
-        by_label = {row.label: row for row in self._rows}
-        ordered = [by_label[label] for label in self._view.shown_labels() if label in by_label]
-        self._view.copy_text(table_as_text(self._columns, ordered))
+    def copy(self, form: str = CopyForm.SPREADSHEET, whole: bool = True) -> None:
+        """Copy all rows in the order on the screen, or the selected one alone, in one of the two forms."""
+        study = self._session.study
+        if study is None:
+            return
+        shown = self._view.shown_labels()
+        labels = shown if whole else [label for label in shown if label == self._session.selected]
+        if not labels:
+            self._view.show_counts("Nothing was copied: no lesion is selected" if shown else "Nothing to copy")
+            return
+        if form == CopyForm.REPORT:
+            text = report_text(study, labels)
+        else:
+            names = [name for column in self._columns for name in column.sources]
+            text = spreadsheet_text(study.table, labels, names)
+        self._view.copy_text(text)
+        what = "All lesions" if whole else f"Lesion {labels[0]}"
+        self._view.show_counts(f"{what} copied for a {form}")
 
-    def set_optional_columns(self, names: Sequence[str]) -> None:
-        """Show these columns beside the main ones."""
-        self._extra = list(names)
+    def rename(self) -> None:
+        """Ask for another name of the selected lesion, one that stays the same across time points."""
+        study, label = self._session.study, self._session.selected
+        if study is None or label not in study.lesions:
+            return
+        name = self._view.ask_name(label, study.lesions[label].tracking_id)
+        if name is None or self._session.study is not study:
+            return
+        try:
+            rename_lesion(study, label, name)
+        except LesionError as error:
+            self._view.show_error(error)
+            return
+        self._session.lesions_changed.emit()
+
+    def set_columns(self, names: Sequence[str]) -> None:
+        """Show these columns from now on; none for the main ones.
+
+        Columns that were chosen for another kind of image, which this study lacks, stay chosen.
+        """
+        elsewhere = [name for name in self._names if name not in self._offered_names]
+        self._names = list(dict.fromkeys((LABEL, *names, *elsewhere))) if names else list(MAIN)
+        self._remember([] if self._names == list(MAIN) else self._names)
         self.show()
+
+    def _offer_columns(self, table: LesionTable) -> None:
+        """Fill the list of columns when there are others; not each time that a row follows the brush."""
+        if self._offered != (table.columns, self._names):
+            self._offered = (table.columns, list(self._names))
+            groups = column_choices(table)
+            self._offered_names = {LABEL, *(choice.name for choices in groups.values() for choice in choices)}
+            self._view.show_choices(groups, self._names)
 
     def _on_study(self, _study: Study | None) -> None:
         self.show()
@@ -124,6 +220,22 @@ class LesionsPresenter:
         study, label = self._session.study, self._session.selected
         lesion = study.lesions.get(label) if study is not None else None
         self._view.show_selected(label, lesion.review if lesion is not None else Review.NONE)
+
+
+def column_choices(table: LesionTable) -> dict[str, list[ColumnChoice]]:
+    """Every column that can be shown, the main ones first, the others by family."""
+    main = [
+        ColumnChoice(column.name, NAMES.get(column.name, column.title), column.tip)
+        for column in shown_columns(table)
+        if column.name != LABEL
+    ]
+    taken = {LABEL, *(choice.name for choice in main)}
+    groups = {READ_FIRST: main} if main else {}
+    for family, members in by_family(table.columns).items():
+        choices = [ColumnChoice(c.name, c.header, column_tip(c)) for c in members if c.name not in taken]
+        if choices:
+            groups[family.capitalize()] = choices
+    return groups
 
 
 def _counts(study: Study) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from qtpy.QtCore import (
     QAbstractTableModel,
+    QEvent,
     QModelIndex,
     QPersistentModelIndex,
     QRect,
     QSize,
     QSortFilterProxyModel,
     Qt,
+    Signal,
 )
-from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QKeySequence, QPainter, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -24,15 +27,20 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-from napari_lesion.gui.presenters.rows import Cell, LesionRow, ShownColumn
+from napari_lesion.gui.presenters.rows import MARK, Cell, LesionRow, ShownColumn
 
 LABEL_ROLE = Qt.ItemDataRole.UserRole
 SORT_ROLE = Qt.ItemDataRole.UserRole + 1
-LIGHTER_ROLE = Qt.ItemDataRole.UserRole + 2
+CELL_ROLE = Qt.ItemDataRole.UserRole + 2
+COLOUR_ROLE = Qt.ItemDataRole.UserRole + 3
 SWATCH = 10
-SPACE = 5
-ROW_HEIGHT = 24
-LEAST_HEIGHT = 4 * ROW_HEIGHT
+SPACE = 3
+LINE_SPACE = 4
+SMALLER = 0.88
+SHRINKS = (1.0, 0.95, 0.9, 0.85)
+ROWS_AT_LEAST = 3
+LEAST_LETTERS = 5
+"""Words that would be cut off after fewer letters say nothing; they stand in the tool tip."""
 
 Index: TypeAlias = QModelIndex | QPersistentModelIndex
 
@@ -44,7 +52,7 @@ class LesionTableModel(QAbstractTableModel):
         super().__init__()
         self._columns: list[ShownColumn] = []
         self._rows: list[LesionRow] = []
-        self._swatches: dict[int, QIcon] = {}
+        self._colours: dict[int, str] = {}
 
     def set_content(self, columns: Sequence[ShownColumn], rows: Sequence[LesionRow], colours: dict[int, str]) -> None:
         """Show these rows; a change of values alone keeps selection and scrolling."""
@@ -54,11 +62,16 @@ class LesionTableModel(QAbstractTableModel):
         if not same:
             self.beginResetModel()
         self._columns, self._rows = list(columns), list(rows)
-        self._swatches = {label: _swatch(colour) for label, colour in colours.items()}
+        self._colours = dict(colours)
         if not same:
             self.endResetModel()
         elif rows and columns:
             self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(columns) - 1))
+
+    @property
+    def columns(self) -> list[ShownColumn]:
+        """The shown columns."""
+        return self._columns
 
     @property
     def titles(self) -> list[str]:
@@ -78,7 +91,7 @@ class LesionTableModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._columns[section].title
+            return header_text(self._columns[section])
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._columns[section].tip
         return None
@@ -89,9 +102,14 @@ class LesionTableModel(QAbstractTableModel):
             return None
         row = self._rows[index.row()]
         cell = row.cells[index.column()]
-        if role == Qt.ItemDataRole.DecorationRole and index.column() == 0:
-            return self._swatches.get(row.label)
+        if role == COLOUR_ROLE:
+            return self._colours.get(row.label) if index.column() == 0 else None
         return _cell_data(cell, row.label, role)
+
+
+def header_text(column: ShownColumn) -> str:
+    """Title and, below it, the unit; two lines in every header, so that all stand alike."""
+    return f"{column.title}\n{column.below}"
 
 
 def _cell_data(cell: Cell, label: int, role: int) -> Any:
@@ -99,18 +117,12 @@ def _cell_data(cell: Cell, label: int, role: int) -> Any:
         return cell.text
     if role == Qt.ItemDataRole.ToolTipRole:
         return cell.tip
+    if role == Qt.ItemDataRole.AccessibleTextRole:
+        return " ".join(part for part in (cell.text, cell.lighter) if part)
     if role == Qt.ItemDataRole.TextAlignmentRole:
         side = Qt.AlignmentFlag.AlignRight if cell.number else Qt.AlignmentFlag.AlignLeft
         return int(side | Qt.AlignmentFlag.AlignVCenter)
-    return {LABEL_ROLE: label, SORT_ROLE: cell.sort, LIGHTER_ROLE: cell.lighter}.get(role)
-
-
-def _swatch(colour: str) -> QIcon:
-    image = QPixmap(SWATCH, SWATCH)
-    image.fill(QColor(colour))
-    made = QIcon(image)
-    made.addPixmap(image, QIcon.Mode.Selected)
-    return made
+    return {LABEL_ROLE: label, SORT_ROLE: cell.sort, CELL_ROLE: cell}.get(role)
 
 
 class SortedLesions(QSortFilterProxyModel):
@@ -125,46 +137,97 @@ class SortedLesions(QSortFilterProxyModel):
         return bool(str(one) < str(other)) if isinstance(one, str) or isinstance(other, str) else bool(one < other)
 
 
-class TwoToneDelegate(QStyledItemDelegate):
-    """Draws the lighter text of a cell behind its value."""
+class TwoLineDelegate(QStyledItemDelegate):
+    """Draws a value and, in a lighter tone and smaller below it, its error bar; words break into two lines."""
 
     def __init__(self, view: QTableView) -> None:
         super().__init__(view)
+        self.shrink = 1.0
         self.lighter = QColor("grey")
+        self.caution = QColor("orange")
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Draw one cell."""
-        lighter = index.data(LIGHTER_ROLE)
-        if not lighter:
-            super().paint(painter, option, index)
-            return
         item = QStyleOptionViewItem(option)
         self.initStyleOption(item, index)
-        text, item.text = item.text, ""
+        item.font = smaller(item.font, self.shrink)
+        item.fontMetrics = QFontMetrics(item.font)
+        item.text = ""
         item.widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, item, painter, item.widget)
-        selected = bool(item.state & QStyle.StateFlag.State_Selected)
-        metrics = item.fontMetrics
+        cell: Cell = index.data(CELL_ROLE)
         area = item.rect.adjusted(SPACE, 0, -SPACE, 0)
-        behind = metrics.horizontalAdvance(lighter)
         painter.save()
-        painter.setPen(item.palette.highlightedText().color() if selected else self.lighter)
-        painter.drawText(area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, lighter)
-        painter.setPen(item.palette.highlightedText().color() if selected else item.palette.text().color())
-        left = QRect(area.left(), area.top(), area.width() - behind - SPACE, area.height())
-        painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
+        colour = index.data(COLOUR_ROLE)
+        if colour is not None:
+            top = area.top() + LINE_SPACE // 2 + (item.fontMetrics.height() - SWATCH) // 2
+            painter.fillRect(QRect(area.left(), top, SWATCH, SWATCH), QColor(colour))
+        self._draw_text(painter, item, cell, area)
         painter.restore()
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> Any:
-        """Room for both texts."""
-        size = super().sizeHint(option, index)
-        lighter = index.data(LIGHTER_ROLE)
-        if lighter:
-            size.setWidth(size.width() + option.fontMetrics.horizontalAdvance(lighter) + 2 * SPACE)
-        return size
+    def _draw_text(self, painter: QPainter, item: QStyleOptionViewItem, cell: Cell, area: QRect) -> None:
+        selected = bool(item.state & QStyle.StateFlag.State_Selected)
+        plain = item.palette.highlightedText().color() if selected else item.palette.text().color()
+        quiet = plain if selected else self.lighter
+        side = Qt.AlignmentFlag.AlignRight if cell.number else Qt.AlignmentFlag.AlignLeft
+        painter.setFont(item.font)
+        if cell.marked and cell.text != MARK:
+            top = QRect(area.left(), area.top() + LINE_SPACE // 2, area.width(), item.fontMetrics.height())
+            painter.setPen(plain if selected else self.caution)
+            painter.drawText(top, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), MARK)
+        painter.setPen(self.caution if cell.text == MARK and not selected else quiet if cell.greyed else plain)
+        if not cell.lighter:
+            wrap = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(area, int(side | wrap), cell.text)
+            return
+        height = item.fontMetrics.height()
+        first = QRect(area.left(), area.top() + LINE_SPACE // 2, area.width(), height)
+        painter.drawText(first, int(side | Qt.AlignmentFlag.AlignVCenter), cell.text)
+        self._draw_below(painter, cell, QRect(area.left(), first.bottom() + 1, area.width(), height), quiet)
+
+    def _draw_below(self, painter: QPainter, cell: Cell, area: QRect, quiet: QColor) -> None:
+        side = Qt.AlignmentFlag.AlignRight if cell.number else Qt.AlignmentFlag.AlignLeft
+        painter.setFont(smaller(painter.font()))
+        painter.setPen(quiet)
+        text = painter.fontMetrics().elidedText(cell.lighter, Qt.TextElideMode.ElideRight, area.width())
+        if len(text) < min(LEAST_LETTERS, len(cell.lighter)):
+            return
+        painter.drawText(area, int(side | Qt.AlignmentFlag.AlignVCenter), text)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        """Room for the wider of both lines; words need room for their longest part."""
+        cell: Cell = index.data(CELL_ROLE)
+        font = smaller(option.font, self.shrink)
+        metrics = QFontMetrics(font)
+        below = QFontMetrics(smaller(font)).horizontalAdvance(cell.lighter)
+        parts = [cell.text] if cell.number else re.split(r"(?<=[- ])", cell.text)
+        wide = max(metrics.horizontalAdvance(part) for part in parts)
+        if index.data(COLOUR_ROLE) is not None:
+            wide += SWATCH + SPACE
+        if cell.marked:
+            wide += metrics.horizontalAdvance(MARK) + SPACE
+        return QSize(max(wide, below) + 2 * SPACE + 1, row_height(metrics))
+
+
+def smaller(font: QFont, by: float = SMALLER) -> QFont:
+    """A font of another size; that of the second line when not said otherwise."""
+    made = QFont(font)
+    if font.pixelSize() > 0:
+        made.setPixelSize(round(font.pixelSize() * by))
+    else:
+        made.setPointSizeF(font.pointSizeF() * by)
+    return made
+
+
+def row_height(metrics: QFontMetrics) -> int:
+    """Room for two lines."""
+    return int(2 * metrics.height() + LINE_SPACE)
 
 
 class LesionTableView(QTableView):
     """Sortable table of lesions; letters go on to the viewer, so that its keys work here too."""
+
+    copy_pressed = Signal()
+    """The keys for copying were pressed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,37 +235,51 @@ class LesionTableView(QTableView):
         self.sorted = SortedLesions()
         self.sorted.setSourceModel(self.source)
         self.setModel(self.sorted)
-        self.delegate = TwoToneDelegate(self)
+        self.delegate = TwoLineDelegate(self)
         self.setItemDelegate(self.delegate)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setAlternatingRowColors(True)
         self.setShowGrid(False)
-        self.setWordWrap(False)
         self.setTabKeyNavigation(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSortingEnabled(True)
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setStretchLastSection(True)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.horizontalHeader().setMinimumSectionSize(24)
-        self.setMinimumHeight(LEAST_HEIGHT)
+        self.horizontalHeader().setMinimumSectionSize(20)
         self.setAccessibleName("Lesions")
+        self._fit_rows()
 
     def sizeHint(self) -> QSize:
         """Room for a header and three rows; it takes what is left."""
-        return QSize(320, LEAST_HEIGHT)
+        return QSize(320, self.minimumHeight())
 
     def fit_columns(self) -> None:
-        """Make each column as wide as its cells and its header need."""
-        metrics = self.horizontalHeader().fontMetrics()
-        for index, title in enumerate(self.source.titles):
-            wide = max(self.sizeHintForColumn(index), metrics.horizontalAdvance(title) + 2 * SPACE)
+        """Make each column as wide as its cells and its header need; the last one takes what is left.
+
+        Where a somewhat smaller font lets all columns stand side by side, it is used; otherwise the table scrolls.
+        """
+        room = self.viewport().width()
+        fitting = (shrink for shrink in SHRINKS if sum(self._widths(shrink)) <= room)
+        for index, wide in enumerate(self._widths(next(fitting, 1.0))):
             self.setColumnWidth(index, wide)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Use the room that there is."""
+        super().resizeEvent(event)
+        self.fit_columns()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow another font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit_rows()
+            self.fit_columns()
 
     def labels(self) -> list[int]:
         """Labels in the order on the screen."""
@@ -222,8 +299,28 @@ class LesionTableView(QTableView):
             self.setCurrentIndex(QModelIndex())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Walk with the arrows; leave letters to the viewer."""
+        """Walk with the arrows, copy; leave letters to the viewer."""
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_pressed.emit()
+            return
         if event.text().strip() and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             event.ignore()
             return
         super().keyPressEvent(event)
+
+    def _widths(self, shrink: float) -> list[int]:
+        self.delegate.shrink = shrink
+        self.horizontalHeader().setFont(smaller(self.font(), shrink))
+        metrics = self.horizontalHeader().fontMetrics()
+        wide = []
+        for index, column in enumerate(self.source.columns):
+            title = max(metrics.horizontalAdvance(text) for text in (column.title, column.below))
+            cells = 0 if column.words else self.sizeHintForColumn(index)
+            wide.append(max(cells, title + 2 * SPACE, self.horizontalHeader().minimumSectionSize()))
+        return wide
+
+    def _fit_rows(self) -> None:
+        high = row_height(self.fontMetrics())
+        self.verticalHeader().setMinimumSectionSize(high)
+        self.verticalHeader().setDefaultSectionSize(high)
+        self.setMinimumHeight(high + LINE_SPACE + ROWS_AT_LEAST * high)

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from qtpy.QtCore import QItemSelection, Signal
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QApplication, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from qtpy.QtCore import QItemSelection, QPoint, Qt, Signal
+from qtpy.QtGui import QColor, QKeySequence
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QInputDialog, QMenu, QSizePolicy, QToolButton, QWidget
 
+from napari_lesion.core.errors import LesionError
 from napari_lesion.core.lesion import Review
-from napari_lesion.core.table import Column
 from napari_lesion.gui import actions
+from napari_lesion.gui.presenters.lesions import ColumnChoice, CopyForm
 from napari_lesion.gui.presenters.rows import LesionRow, ShownColumn
+from napari_lesion.gui.widgets.column_chooser import ColumnChooser
 from napari_lesion.gui.widgets.lesion_table import LesionTableView
 from napari_lesion.gui.widgets.parts import button, column, heading, line, row, say, set_icon, tool
 from napari_lesion.gui.widgets.theme import Palette
+
+ARROW_ROOM = 16
+COPIES = (
+    ("Copy this lesion for a report", CopyForm.REPORT, False, True),
+    ("Copy this lesion for a spreadsheet", CopyForm.SPREADSHEET, False, False),
+    ("Copy all lesions for a report", CopyForm.REPORT, True, False),
+    ("Copy all lesions for a spreadsheet", CopyForm.SPREADSHEET, True, False),
+)
+"""Words, form, whether the whole table, whether it is what the keys for copying do."""
 
 
 class LesionsPanel(QWidget):
@@ -25,16 +36,18 @@ class LesionsPanel(QWidget):
     step_clicked = Signal(int)
     accept_clicked = Signal()
     reject_clicked = Signal()
-    copy_clicked = Signal()
+    copy_asked = Signal(str, bool)
+    """Form of the text (`CopyForm`), and whether of the whole table."""
     outline_clicked = Signal()
     columns_chosen = Signal(list)
+    name_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._palette: Palette | None = None
         self._silent = False
-        self._offered: tuple[list[str], list[str]] = ([], [])
         self.table = LesionTableView()
+        self.chooser = ColumnChooser(self)
         self._build()
 
     # -- LesionsView -----------------------------------------------------------------------------------------------
@@ -53,22 +66,10 @@ class LesionsPanel(QWidget):
         say(self._counts, sentence)
         self._counts.setVisible(True)
 
-    def show_optional_columns(self, columns: Sequence[Column], shown: Sequence[str]) -> None:
-        """Fill the menu of columns."""
-        offered = ([item.name for item in columns], list(shown))
-        if offered == self._offered:
-            return
-        self._offered = offered
-        menu = self._columns.menu()
-        menu.clear()
-        for item in columns:
-            entry = menu.addAction(item.header)
-            entry.setToolTip(item.definition)
-            entry.setCheckable(True)
-            entry.setChecked(item.name in shown)
-            entry.setData(item.name)
-            entry.toggled.connect(self._on_columns)
-        self._columns.setEnabled(bool(columns))
+    def show_choices(self, groups: dict[str, list[ColumnChoice]], shown: Sequence[str]) -> None:
+        """Fill the list of columns."""
+        self.chooser.set_choices(groups, shown)
+        self._columns.setEnabled(bool(groups))
 
     def show_selected(self, label: int, review: Review) -> None:
         """Highlight a row; 0 for none."""
@@ -89,12 +90,23 @@ class LesionsPanel(QWidget):
         if clipboard is not None:
             clipboard.setText(text)
 
+    def ask_name(self, label: int, present: str) -> str | None:
+        """Ask for the name of a lesion; None when the user thinks better of it."""
+        words = f"Name of lesion {label}, the same at every time point (T1, left upper lobe, …):"
+        name, given = QInputDialog.getText(self, "Name of the lesion", words, text=present)
+        return name if given else None
+
+    def show_error(self, error: LesionError) -> None:
+        """Show what went wrong, where the number of lesions stands."""
+        say(self._counts, str(error))
+
     # -- the rest --------------------------------------------------------------------------------------------------
 
     def set_palette(self, palette: Palette) -> None:
         """Take the colours of another theme."""
         self._palette = palette
         self.table.delegate.lighter = QColor(palette.dim)
+        self.table.delegate.caution = QColor(palette.caution)
         for widget, name in (
             (self._previous, "previous"),
             (self._next, "next"),
@@ -107,8 +119,9 @@ class LesionsPanel(QWidget):
             set_icon(widget, name, palette.text)
 
     def choose_columns(self) -> None:
-        """Open the menu of columns, as its key does."""
-        self._columns.showMenu()
+        """Open the list of columns, as its key does."""
+        if self._columns.isEnabled():
+            self.chooser.pop_up(self._columns)
 
     def set_outline(self, outline: bool) -> None:
         """Show on the button how lesions are drawn."""
@@ -121,20 +134,39 @@ class LesionsPanel(QWidget):
         self._outline = tool(actions.OUTLINE)
         self._outline.clicked.connect(self.outline_clicked)
         self._columns = tool(actions.COLUMNS)
-        self._columns.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self._columns)
-        menu.setToolTipsVisible(True)
-        self._columns.setMenu(menu)
+        self._columns.clicked.connect(self.choose_columns)
+        self.chooser.chosen.connect(self.columns_chosen)
         self._copy = tool(actions.COPY)
-        self._copy.clicked.connect(self.copy_clicked)
+        self._copy.clicked.connect(partial(self._on_copy, CopyForm.SPREADSHEET, True))
+        self._copy.setStyleSheet(f"QToolButton {{ padding-right: {ARROW_ROOM}px; }}")
+        self._copy.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.menu = self._build_menu()
+        self._copy.setMenu(self.menu)
         top = row(heading("Lesions"), self._counts, self._outline, self._columns, self._copy)
         top.setStretch(1, 1)
         layout.addLayout(top)
         self.table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.table.selectionModel().selectionChanged.connect(self._on_selection)
         self.table.clicked.connect(self._on_clicked)
+        self.table.copy_pressed.connect(partial(self._on_copy, CopyForm.REPORT, False))
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._on_context_menu)
+        self.row_menu = self._build_menu()
+        self.row_menu.addSeparator()
+        self.row_menu.addAction("Name…").triggered.connect(self._on_name)
         layout.addWidget(self.table, 1)
         layout.addLayout(self._build_buttons())
+
+    def _build_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for words, form, whole, by_keys in COPIES:
+            entry = menu.addAction(words)
+            entry.triggered.connect(partial(self._on_copy, form, whole))
+            if by_keys:
+                # shown, not bound: the table itself takes the keys, and only while it has the focus
+                keys = QKeySequence(QKeySequence.StandardKey.Copy).toString(QKeySequence.SequenceFormat.NativeText)
+                entry.setText(f"{words}\t{keys}")
+        return menu
 
     def _build_buttons(self) -> QHBoxLayout:
         self._previous = button(actions.PREVIOUS)
@@ -161,6 +193,12 @@ class LesionsPanel(QWidget):
     def _on_step(self, direction: int, *_: object) -> None:
         self.step_clicked.emit(direction)
 
-    def _on_columns(self, _checked: bool) -> None:
-        names = [entry.data() for entry in self._columns.menu().actions() if entry.isChecked()]
-        self.columns_chosen.emit(names)
+    def _on_copy(self, form: CopyForm, whole: bool, *_: object) -> None:
+        self.copy_asked.emit(str(form), whole)
+
+    def _on_name(self, _checked: bool) -> None:
+        self.name_clicked.emit()
+
+    def _on_context_menu(self, place: QPoint) -> None:
+        if self.table.labels():
+            self.row_menu.popup(self.table.viewport().mapToGlobal(place))
