@@ -65,7 +65,7 @@ class Region:
             index = np.rint(first[axis] + step * np.arange(part.stop - part.start)).astype(np.intp)
             valid.append((index >= 0) & (index < self.grid.shape[axis]))
             picked.append(index.clip(0, self.grid.shape[axis] - 1))
-        inside: npt.NDArray[np.bool_] = self.array[np.ix_(*picked)]
+        inside: npt.NDArray[np.bool_] = self.array.take(picked[0], 0).take(picked[1], 1).take(picked[2], 2)
         inside &= valid[0][:, None, None] & valid[1][:, None] & valid[2]
         return inside
 

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.display import AnatomicalView
-from napari_lesion.core.grid import Triple
+from napari_lesion.core.grid import Grid, Triple
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.surroundings import Region, Surroundings
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.airways import grow_airways
 from napari_lesion.inference.coarse import coarse_copy
 from napari_lesion.inference.components import components
 from napari_lesion.inference.ports import OrganMask
+from napari_lesion.inference.sides import LungSides, lung_sides
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -93,13 +95,25 @@ def find_lungs(volume: Volume, ctx: JobContext | None = None) -> OrganMask:
     airways = grow_airways(hu, lungs, view.spacing)
     lungs = _without(lungs, airways)
     ctx.step("Finding the lungs", 2, 3)
-    region = _closed(lungs, view.spacing) & ~airways
-    native = np.zeros(grid.shape, dtype=bool)
-    view.apply(native)[...] = region
+    region = _stored(_closed(lungs, view.spacing) & ~airways, view, grid)
+    around = _surroundings(lung_sides(lungs, hu, view.spacing), view, grid)
     ctx.step("Finding the lungs", 3, 3)
     litres = float(lungs.sum()) * grid.voxel_volume_mm3 / 1e6
     reason = f"Both lungs were found ({litres:.1f} l in the image)"
-    return OrganMask("lung", grid, native, trusted=True, reason=reason, volume_ml=litres * 1e3)
+    return OrganMask("lung", grid, region, trusted=True, reason=reason, volume_ml=litres * 1e3, surroundings=around)
+
+
+def _stored(part: BoolArray, view: AnatomicalView, grid: Grid) -> BoolArray:
+    """A mask in display order, in the order of the file."""
+    native = np.zeros(grid.shape, dtype=bool)
+    view.apply(native)[...] = part
+    return native
+
+
+def _surroundings(lungs: LungSides, view: AnatomicalView, grid: Grid) -> Surroundings:
+    named = (("left", lungs.left), ("right", lungs.right))
+    sides = tuple(Region(name, _stored(part, view, grid), grid) for name, part in named if part is not None)
+    return Surroundings(Region("lung", _stored(lungs.whole, view, grid), grid), sides)
 
 
 def _too_small(view: AnatomicalView) -> str:

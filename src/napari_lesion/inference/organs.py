@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.inference.lungs import find_lungs
 from napari_lesion.inference.ports import OrganFinder, OrganMask
@@ -45,6 +46,12 @@ def find_organ(volume: Volume, organ: str, modality: Modality, ctx: JobContext |
     if (organ, modality) not in known:
         known[organ, modality] = finder(volume, ctx)
     return known[organ, modality]
+
+
+def found_surroundings(volume: Volume) -> Surroundings:
+    """What a search of this volume has found around its lesions; empty when there was none, or it is not trusted."""
+    trusted = (organ.surroundings for organ in _found.get(volume, {}).values() if organ.trusted)
+    return next(trusted, Surroundings())
 
 
 def mask_on(organ: OrganMask, grid: Grid) -> npt.NDArray[np.bool_]:

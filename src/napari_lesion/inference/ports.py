@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.volume import Volume
 
 FloatArray = npt.NDArray[np.float32]
@@ -65,6 +66,8 @@ class OrganMask:
         One sentence for the user: what was found, or why the mask is not trusted.
     volume_ml
         Volume of the organ, ml; 0 when it is not trusted.
+    surroundings
+        The organ without the margin of the search, and its sides, for the measures; empty when it is not trusted.
     """
 
     organ: str
@@ -73,6 +76,7 @@ class OrganMask:
     trusted: bool
     reason: str
     volume_ml: float = 0.0
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
     @classmethod
     def whole(cls, grid: Grid, organ: str, reason: str) -> OrganMask:

@@ -13,6 +13,7 @@ from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.measure.registry import CORE
 from napari_lesion.workflow.study import Study
+from napari_lesion.workflow.surroundings import surroundings_of
 
 __all__ = ["CORE", "StudyMeasureRequest", "StudyMeasurement", "install_measurement", "measure_study", "request_for"]
 
@@ -62,13 +63,15 @@ def request_for(
 
 
 def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -> StudyMeasurement:
-    """Measure; labels that are empty by now have no row."""
-    table = measure_lesions(
-        request.volume,
-        request.labels,
-        MeasureRequest(request.lesions, request.features, request.only, request.boxes),
-        ctx,
+    """Measure, with what a detection found around; labels that are empty by now have no row."""
+    wanted = MeasureRequest(
+        request.lesions,
+        request.features,
+        request.only,
+        request.boxes,
+        surroundings=surroundings_of(request.volume),
     )
+    table = measure_lesions(request.volume, request.labels, wanted, ctx)
     return StudyMeasurement(table, request.only, request.revision)
 
 

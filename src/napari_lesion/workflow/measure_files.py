@@ -12,6 +12,7 @@ from napari_lesion.core.findings import Level
 from napari_lesion.core.grid import Grid, require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
+from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.table import Column, LesionTable, Row
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.io.masks import read_labels
@@ -34,6 +35,7 @@ from napari_lesion.workflow.record import (
     pseudonymous_table,
 )
 from napari_lesion.workflow.study import Study
+from napari_lesion.workflow.surroundings import LUNG, StatedSurroundings, read_surroundings
 
 RECORD_SUFFIX = ".run.json"
 MASK_COLUMNS = (
@@ -102,12 +104,14 @@ def measure_files(request: MeasureFilesRequest, ctx: JobContext | None = None) -
     study = open_study(OpenRequest(request.image, modality=Modality(stated) if stated else None), ctx)
     volume = _of_patient(study.volume, request.parameters.patient)
     claims = _read_masks(request, volume.grid, ctx)
-    table = _measure(request, volume, claims, ctx)
+    stated_around = StatedSurroundings(request.parameters.organ, request.parameters.lobes)
+    surroundings, notes = read_surroundings(volume, stated_around, ctx)
+    table = _measure(request, volume, claims, surroundings, ctx)
     shown = pseudonymous_table(table) if request.parameters.pseudonymise else table
     make_folder(request.out.parent)
     write_table(request.out, shown)
     write_json(request.record, _record(request, replace(study, volume=volume), shown))
-    return MeasuredFiles(table, tuple(_warnings(request, study, table)))
+    return MeasuredFiles(table, (*_warnings(request, study, table), *notes))
 
 
 def _check(request: MeasureFilesRequest) -> None:
@@ -138,7 +142,9 @@ def _read_masks(request: MeasureFilesRequest, grid: Grid, ctx: JobContext) -> Cl
     return claims
 
 
-def _measure(request: MeasureFilesRequest, volume: Volume, claims: Claims, ctx: JobContext) -> LesionTable:
+def _measure(
+    request: MeasureFilesRequest, volume: Volume, claims: Claims, surroundings: Surroundings, ctx: JobContext
+) -> LesionTable:
     table = LesionTable()
     for mask in claims.masks:
         wanted = MeasureRequest(
@@ -148,6 +154,7 @@ def _measure(request: MeasureFilesRequest, volume: Volume, claims: Claims, ctx: 
             boxes=mask.boxes,
             settings=request.settings,
             overlapping=claims.overlapping,
+            surroundings=surroundings,
         )
         with claims.shown(mask) as labels:
             table = table.updated(measure_lesions(volume, labels, wanted, ctx))
@@ -198,5 +205,10 @@ def _record(request: MeasureFilesRequest, study: Study, table: LesionTable) -> M
 
 
 def _parameters(parameters: MeasureParameters) -> dict[str, Any]:
-    """Choices of the user; a word for the patient is theirs to keep."""
-    return {**asdict(parameters), "patient": "given" if parameters.patient.strip() else ""}
+    """Choices of the user; a word for the patient is theirs to keep, and paths go where names are hidden."""
+    hidden = {"patient": "given" if parameters.patient.strip() else ""}
+    if parameters.pseudonymise:
+        for name in ("organ", "lobes"):
+            path = getattr(parameters, name)
+            hidden[name] = "given" if path not in ("", LUNG) else path
+    return {**asdict(parameters), **hidden}

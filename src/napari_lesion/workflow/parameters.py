@@ -18,8 +18,8 @@ MODALITIES = ("CT", "MR", "PT")
 
 
 @dataclass(frozen=True)
-class OpenParameters:
-    """What can be chosen for the opening of studies.
+class CohortParameters:
+    """What can be chosen for studies that are given on the command line.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class OpenParameters:
         Whether voxels that lie on no rectangular grid are resampled.
     also
         Further images of the one input, on its grid, with commas between them; for models of several sequences.
+    scheduler
+        Address of a Dask scheduler; empty for this machine.
     """
 
     modality: Annotated[
@@ -43,6 +45,9 @@ class OpenParameters:
             "Further images of the one input with commas between them, in the order of the model's channels "
             "(napari-lesion models check names them)"
         ),
+    ] = ""
+    scheduler: Annotated[
+        str, Param("Send the studies to the Dask cluster of this scheduler, such as tcp://host:8786")
     ] = ""
 
     @property
