@@ -22,7 +22,7 @@ def fenced(text: str) -> str:
 @pytest.fixture(scope="module")
 def help_of() -> dict[str, str]:
     program = "from napari_lesion.cli.main import main; main()"
-    commands = ("detect", "measure", "models", "info", "doctor", "demo")
+    commands = ("detect", "measure", "compare", "models", "info", "doctor", "demo")
     return {
         name: subprocess.run(
             [sys.executable, "-c", program, name, "--help"], capture_output=True, text=True, check=True
