@@ -66,7 +66,7 @@ def _beside(c: LesionContext, region: Region) -> bool:
 
 
 def _most(c: LesionContext, regions: Sequence[Region]) -> str:
-    """Name of the region that holds at least half of the lesion; mixed when all hold less, empty when none holds any."""
+    """Name of the region that holds at least half of the lesion; mixed when all hold less, empty when none any."""
     counts = overlaps(c, regions)
     most = max(counts, default=0)
     if not most:
@@ -227,8 +227,8 @@ PLACE: tuple[FeatureSpec, ...] = (
         "Gap between the lesion and the border of the organ (of its side, where that is known), in the lung the "
         "pleura: 0 where they touch. Depth below the surface of the hole-filled mask, smallest over the voxels of "
         "the lesion, less a quarter of a voxel. With the lungs of the detection, on synthetic chests: median error "
-        "-0.1 mm, 95 % within 1.1 mm (2.0 mm with slices of 5 mm), up to 8 mm too large in the folds of the hilum. Empty "
-        "without a trusted mask.",
+        "-0.1 mm, 95 % within 1.1 mm (2.0 mm with slices of 5 mm), up to 8 mm too large in the folds of the hilum. "
+        "Empty without a trusted mask.",
         unit="mm",
         ucum="mm",
         code="(DCM 121206) Distance",
