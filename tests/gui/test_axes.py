@@ -272,6 +272,20 @@ def test_an_axis_of_a_lesion_that_is_left_under_the_hand_is_not_moved(reader: Ax
 
 @flipped
 @pytest.mark.gui
+def test_a_study_that_is_closed_under_the_hand_leaves_no_line(reader: AxesDesk) -> None:
+    desk, start = reader.desk, reader.pixel(reader.line(Axis.LONG).ends[0])
+    reader.press(start)
+    reader.move(start + QPoint(30, 10))
+    desk.session.open(None)
+    desk.bridge.clear()
+    reader.move(start + QPoint(40, 10))
+    reader.release(start + QPoint(40, 10))
+    assert not desk.bridge.axes.dragging
+    assert len(desk.viewer.layers) == 0
+
+
+@flipped
+@pytest.mark.gui
 def test_a_click_on_an_end_point_changes_nothing(reader: AxesDesk) -> None:
     start = reader.pixel(reader.line(Axis.LONG).ends[0])
     reader.press(start)

@@ -15,17 +15,14 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_lesion.core.display import AnatomicalView
-from napari_lesion.gui.palette import AXES, HANDLE, MANUAL_AXES
+from napari_lesion.gui.axes_picture import Handle, Picture, picture_of, same_lines, shown_ends
+from napari_lesion.gui.palette import AXES
 from napari_lesion.gui.presenters.axes import AxisLine, MovedAxis, manual_line, with_line
 from napari_lesion.workflow.caliper import Axis
 
 AXES_NAME = "Lesion axes"
 LOOK = "pan_zoom"
 TEXT_SIZE = 11
-TEXT_AWAY_MM = 3.5
-TEXT_AWAY_SHARE = 0.12
-WIDTH_SHARE = 1 / 50
-REPLACED_WIDTH = 0.5
 REACH_PX = 9.0
 """How near the pointer must come to an end point to take it up."""
 HANDLE_PX = 6.0
@@ -66,6 +63,7 @@ class AxesCanvas:
         self._lines: list[AxisLine] = []
         self._shown: tuple[AxisLine, ...] | None = None
         self._hovered: EndPoint | None = None
+        self._picture: Picture | None = None
         self._overtaken = False
         self.dragging = False
         self.enabled = True
@@ -105,7 +103,8 @@ class AxesCanvas:
 
     def forget(self) -> None:
         """The layer is gone, or belongs to a study that is not shown any more."""
-        self._layer = self._view = self._hovered = self._shown = None
+        self._layer = self._view = self._hovered = self._shown = self._picture = None
+        self._overtaken = True
 
     def close(self) -> None:
         """Stop listening to the viewer."""
@@ -119,68 +118,43 @@ class AxesCanvas:
     def draw(self, lines: Sequence[AxisLine]) -> None:
         """Draw these axes instead of those drawn before; the drag of one that is gone now comes to nothing."""
         if self.dragging:
-            self._overtaken |= not _same(self._lines, lines)
+            self._overtaken |= not same_lines(self._lines, lines)
         self._lines = list(lines)
         if not self.dragging:
             self._show(self._lines)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def _show(self, lines: Sequence[AxisLine], handle: Points | None = None) -> None:
-        if self._layer is None or self._view is None or (handle is None and _same(self._shown, lines)):
+    def _show(self, lines: Sequence[AxisLine], grip: Points | None = None) -> None:
+        """Draw some lines, and the handle at an end point."""
+        if self._layer is None or self._view is None or (grip is None and same_lines(self._shown, lines)):
             return
-        self._shown = None if handle is not None else tuple(lines)
-        layer = self._layer
-        if len(layer.data):
-            layer.data = []
+        self._shown = None if grip is not None else tuple(lines)
         if not lines:
+            self._clear()
             return
-        # what the reader set, and the handle, lie on top
-        ordered = sorted(lines, key=lambda line: (line.manual, not line.replaced))
-        written = sorted((line for line in lines if line.words), key=lambda line: line.axis)
-        places = _places([self._line(line.ends) for line in ordered], len(written), self._view.spacing)
-        # the width follows the lesion, not the hand
-        width = max((line.length_mm for line in lines if not line.manual), default=0.0) or lines[0].length_mm
-        width *= WIDTH_SHARE / self._pixel
-        shapes = [self._line(line.ends) for line in ordered] + places
-        colours = [_colour(line) for line in (*ordered, *written)]
-        widths = [width * (REPLACED_WIDTH if line.replaced else 1.0) for line in ordered] + [width] * len(places)
-        kinds = ["line"] * len(shapes)
-        words = [""] * len(ordered) + [line.words for line in written]
-        if handle is not None:
-            shapes.append(self._ring(handle))
-            kinds.append("ellipse")
-            widths.append(HANDLE_LINE_PX / self._zoom / self._pixel)
-            colours.append(HANDLE)
-            words.append("")
-        layer.add(shapes, shape_type=kinds, edge_width=widths, edge_color=colours, face_color="transparent")
-        layer.text = {"string": words, "color": colours, "size": TEXT_SIZE, "anchor": "center"}
+        handle = None if grip is None else Handle(grip, HANDLE_PX / self._zoom, HANDLE_LINE_PX / self._zoom)
+        picture, before, layer = picture_of(lines, self._view, handle), self._picture, self._layer
+        if picture.looks_like(before) and len(layer.data) == len(picture.shapes):
+            layer.data = picture.shapes
+            layer.text.string = picture.words
+        else:
+            self._clear()
+            looks = {"shape_type": picture.kinds, "edge_width": picture.widths, "edge_color": picture.colours}
+            layer.add(picture.shapes, face_color="transparent", **looks)
+            layer.text = {"string": picture.words, "color": picture.colours, "size": TEXT_SIZE, "anchor": "center"}
         layer.selected_data = set()
+        self._picture = picture
 
-    @property
-    def _pixel(self) -> float:
-        """Size of a pixel of an axial slice, mm; widths of lines are in pixels."""
-        assert self._view is not None
-        return float(np.mean(self._view.spacing[1:]))
+    def _clear(self) -> None:
+        self._picture = None
+        if len(self._layer.data):
+            self._layer.data = []
 
     @property
     def _zoom(self) -> float:
         """Pixels of the screen per millimetre."""
         return float(self._viewer.camera.zoom)
-
-    def _line(self, ends: Points) -> Points:
-        """Display indices of both ends, in the slice that holds them."""
-        assert self._view is not None
-        shown = self._view.to_display(ends)
-        shown[:, 0] = np.round(shown[:, 0])
-        return shown
-
-    def _ring(self, centre: Points) -> Points:
-        """Corners of the box of a circle on the screen."""
-        assert self._view is not None
-        down, across = HANDLE_PX / self._zoom / np.asarray(self._view.spacing[1:])
-        corners = [(-down, -across), (-down, across), (down, across), (down, -across)]
-        return np.array([[centre[0], centre[1] + y, centre[2] + x] for y, x in corners])
 
     # -- what the user does ------------------------------------------------------------------------------------------
 
@@ -214,9 +188,8 @@ class AxesCanvas:
         yield
         while event.type == "mouse_move":
             event.handled = True
-            line = self._moved(end, self._place(event) - start, straight=SHIFT in event.modifiers)
             if not self._overtaken:
-                self._show(with_line(self._lines, line), self._line(line.ends)[end.which])
+                line = self._pull(end, self._place(event) - start, straight=SHIFT in event.modifiers)
             yield
         event.handled = True
         self.dragging, self._hovered = False, None
@@ -226,6 +199,13 @@ class AxesCanvas:
             self._show(self._lines)
         else:
             self.moved.emit(MovedAxis(line.axis, line.ends))
+
+    def _pull(self, end: EndPoint, by: Points, *, straight: bool) -> AxisLine:
+        """Show a line with one end moved."""
+        assert self._view is not None
+        line = self._moved(end, by, straight=straight)
+        self._show(with_line(self._lines, line), shown_ends(line, self._view)[end.which])
+        return line
 
     def _moved(self, end: EndPoint, by: Points, *, straight: bool) -> AxisLine:
         """The line with one end moved within its slice, display indices; it stays in the image.
@@ -263,7 +243,7 @@ class AxesCanvas:
         here = self._place(event)
         best, nearest = None, REACH_PX / self._zoom
         for line in self._lines:
-            ends = self._line(line.ends)
+            ends = shown_ends(line, self._view)
             if line.replaced or round(float(here[0])) != ends[0, 0]:
                 continue
             away = np.linalg.norm((ends - here)[:, 1:] * np.asarray(self._view.spacing[1:]), axis=1)
@@ -280,32 +260,7 @@ class AxesCanvas:
         return active is None or str(getattr(active, "mode", LOOK)) == LOOK
 
 
-def _same(shown: Sequence[AxisLine] | None, lines: Sequence[AxisLine]) -> bool:
-    """Whether these very lines are drawn already."""
-    if shown is None or len(shown) != len(lines):
-        return False
-    return all(
-        (one.words, one.axis, one.manual, one.replaced) == (other.words, other.axis, other.manual, other.replaced)
-        and np.array_equal(one.ends, other.ends)
-        for one, other in zip(shown, lines, strict=True)
-    )
-
-
 def _along(vector: Points, direction: Points) -> Points:
     """Part of a vector along a direction."""
     part: Points = (vector @ direction) / (direction @ direction) * direction
     return part
-
-
-def _colour(line: AxisLine) -> str:
-    return MANUAL_AXES if line.manual else AXES
-
-
-def _places(ends: list[Points], count: int, spacing: Sequence[float]) -> list[Points]:
-    """Lines too short to be seen, where the text of each axis stands: the first above the lesion, the next below."""
-    every = np.concatenate(ends)
-    low, high = every.min(axis=0), every.max(axis=0)
-    away = TEXT_AWAY_MM / spacing[1] + TEXT_AWAY_SHARE * (high[1] - low[1])
-    middle = (low[2] + high[2]) / 2
-    rows = (low[1] - away, high[1] + away)[:count]
-    return [np.array([[low[0], y, middle], [low[0], y, middle + 1e-3]]) for y in rows]

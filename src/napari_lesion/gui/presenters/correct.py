@@ -35,7 +35,7 @@ NEW = Action("new", "New", "Shift+N", "Paint a new lesion; its first stroke make
 SPLIT = Action("split", "Split", "Shift+S", "Split the selected lesion: into its parts, or in two at its neck")
 MERGE = Action("merge", "Merge", "Shift+M", "Merge the selected lesion with the one that is clicked next")
 DELETE = Action("delete", "Delete", "Shift+Delete", "Delete the selected lesion")
-UNDO = Action("undo", "Undo", "Ctrl+Z", "Take back the last stroke or other change of masks")
+UNDO = Action("undo", "Undo", "Ctrl+Z", "Take back the last stroke, axis or other change")
 REDO = Action("redo", "Redo", "Ctrl+Shift+Z", "Do again what was taken back")
 
 CORRECT_ACTIONS = (PAINT, ERASE, NEW, SPLIT, MERGE, DELETE, UNDO, REDO)

@@ -104,7 +104,9 @@ class PlanesPresenter:
         """Draw the pictures of the selected lesion."""
         study, label, window = self._session.study, self._session.selected, self._viewer.window
         row = study.table.rows.get(label, {}) if study is not None else {}
-        centre = look_at(row, study.volume.grid) if study is not None else None
+        lesion = study.lesions.get(label) if study is not None else None
+        caliper = lesion.caliper if lesion is not None else None
+        centre = look_at(row, study.volume.grid, caliper) if study is not None else None
         if study is None or window is None or centre is None:
             self._view.show_planes([], "")
             return
