@@ -48,6 +48,14 @@ def test_auc_counts_a_tie_as_half() -> None:
     assert roc_auc([0, 0, 1], [1, 3, 2]) == 0.5
 
 
+def test_auc_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    random = np.random.default_rng(7)
+    truth, score = random.integers(0, 2, 300), random.integers(0, 20, 300)
+    assert roc_auc(truth, score) == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+
+
 def test_confusion_and_balanced_accuracy() -> None:
     truth, decided = [0, 0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 2, 2]
     assert confusion(truth, decided, 3).tolist() == [[3, 1, 0], [0, 1, 1], [0, 0, 1]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,8 @@ class CropSpec:
         HU that become 0 and 1; values outside are clipped.
     """
 
-    size: int = 64
-    pixel_mm: float = 0.5
+    size: int = 48
+    pixel_mm: float = 0.6
     a_min: float = -1000.0
     a_max: float = 1000.0
 
@@ -91,6 +91,23 @@ class CropSource:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays for a file, distances as float16."""
+        return {
+            "image": self.image.numpy().astype(np.int16),
+            "depth": self.depth.numpy().astype(np.float16),
+            "centre": self.centre.numpy(),
+            "spacing": self.spacing.numpy(),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> CropSource:
+        """Read what `to_arrays` gave."""
+        import torch
+
+        names = ("image", "depth", "centre", "spacing")
+        return cls(*(torch.from_numpy(arrays[name].astype(np.float32)) for name in names))
 
 
 def signed_depth(mask: BoolArray, spacing_mm: float) -> npt.NDArray[np.float32]:

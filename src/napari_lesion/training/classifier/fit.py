@@ -34,13 +34,22 @@ class TrainingSet:
     source: CropSource
 
     @classmethod
-    def prepare(cls, nodules: list[NoduleSlice]) -> TrainingSet:
-        """Compute what the crops are sampled from."""
-        return cls(nodules, crop_source(nodules))
+    def prepare(cls, nodules: list[NoduleSlice], cache: Path | None = None) -> TrainingSet:
+        """Compute what the crops are sampled from; ``cache`` (``.npz``) is read when it is of these nodules."""
+        names = np.array([nodule.name for nodule in nodules])
+        if cache is not None and cache.is_file():
+            with np.load(cache, allow_pickle=False) as kept:
+                if np.array_equal(kept["names"], names):
+                    return cls(nodules, CropSource.from_arrays(kept))
+        source = crop_source(nodules)
+        if cache is not None:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(cache, allow_pickle=False, names=names, **source.to_arrays())
+        return cls(nodules, source)
 
 
 def train_network(data: TrainingSet, recipe: Recipe, folds: tuple[int, ...], out: Path) -> torch.nn.Module:
-    """Train on the nodules of some folds.
+    """Train on the nodules of some folds, in bfloat16 autocast on the CPU: a network this small needs no GPU.
 
     Parameters
     ----------
@@ -68,6 +77,7 @@ def train_network(data: TrainingSet, recipe: Recipe, folds: tuple[int, ...], out
     out.mkdir(parents=True, exist_ok=True)
     set_determinism(seed=recipe.seed)
     network = build_network(recipe)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     done = out / "weights.pt"
     if done.is_file():
         network.load_state_dict(_same_run(done, recipe, folds)["network"])
@@ -154,7 +164,9 @@ class _Run:
             indices = order[number * size : (number + 1) * size]
             seed = int(np.random.default_rng((self.recipe.seed, self.epoch, number)).integers(2**31))
             crops = augmented_crops(source, self.recipe.crop, self.recipe.augmentation, indices, seed)
-            loss = rating_loss(self.network(crops), self.targets.at(indices), self.recipe)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = self.network(crops.contiguous(memory_format=torch.channels_last))
+            loss = rating_loss(logits.float(), self.targets.at(indices), self.recipe)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

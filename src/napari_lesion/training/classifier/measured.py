@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.volume import LabelMap, Modality, Volume
-from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.training.classifier.slices import NoduleSlice
 
 FAMILIES = ("size", "shape", "density", "boundary", "histogram", "texture")
@@ -35,6 +34,8 @@ log = logging.getLogger(__name__)
 
 def measure_slice(nodule: NoduleSlice) -> dict[str, float]:
     """All numbers of the engine for the consensus of one nodule; NaN where undefined."""
+    from napari_lesion.measure.engine import MeasureRequest, measure_lesions
+
     edge = nodule.spacing_mm
     grid = Grid((nodule.image.shape[1], nodule.image.shape[0], 1), (edge, edge, THICKNESS_MM))
     volume = Volume(nodule.image[None], grid, Modality.CT)

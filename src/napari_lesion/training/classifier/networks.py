@@ -2,10 +2,13 @@
 
 ``python -m napari_lesion.training.classifier.networks --data DATA --out DIR``
 
-Ten networks each learn from three folds and leave two out, ``{k, j}``. For the outer fold ``k`` the four that left it
-out are its ensemble, and each of them says what an unseen patient of ``j`` gets: whatever is fitted after the
-networks (calibration, stacking, offsets of classes) is fitted on those alone and never sees fold ``k``. Five further
-networks leave one fold out each; they ship, and their predictions on the fold they left out fit what ships with them.
+Five networks leave one fold out each. They ship as an ensemble, and their predictions on the fold they left out fit
+what ships with them.
+
+With ``--nested`` ten further networks each learn from three folds and leave two out, ``{k, j}``. For the outer fold
+``k`` the four that left it out are its ensemble, and each of them says what an unseen patient of ``j`` gets: whatever
+is fitted after the networks (calibration, stacking, offsets of classes) is fitted on those alone and never sees
+fold ``k``.
 """
 
 from __future__ import annotations
@@ -71,14 +74,15 @@ def main(
     part: Annotated[int, typer.Option(help="Which share of the networks to train, from 0.")] = 0,
     parts: Annotated[int, typer.Option(help="Shares; several processes can work at one run.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of this process.")] = 1,
+    nested: Annotated[bool, typer.Option(help="Train the networks that leave two folds out as well.")] = False,
 ) -> None:
     """Train the networks of the cross-validation and those that ship."""
     import torch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(threads)
-    training = TrainingSet.prepare(load_slices(data))
-    for held_out in [*held_out_pairs(), *held_out_singles()][part::parts]:
+    training = TrainingSet.prepare(load_slices(data), out / "prepared.npz")
+    for held_out in [*held_out_singles(), *(held_out_pairs() if nested else ())][part::parts]:
         train_and_predict(training, Recipe(), held_out, out)
         log.info("without folds %s: done", held_out)
 

@@ -36,7 +36,7 @@ class Recipe:
     planes: tuple[int, int, int, int] = (16, 32, 64, 128)
     crop: CropSpec = field(default_factory=CropSpec)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: int = 40
+    epochs: int = 16
     batch_size: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 5e-2
