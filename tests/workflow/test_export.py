@@ -120,6 +120,16 @@ def test_the_probability_can_be_exported(detected: Study, out: Path) -> None:
     assert np.array_equal(stored, detected.detection.probability.dense())
 
 
+def test_optional_measures_are_exported_when_asked_for(detected: Study, out: Path) -> None:
+    export_study(ExportRequest(detected, out, ExportParameters(features="core, probability_mean,hist_mean")))
+    first, second = rows_of(out / "lesions.csv")
+    assert (float(first["probability_mean"]), float(second["probability_mean"])) == pytest.approx(
+        (0.9, 0.7), abs=0.003
+    )
+    assert first["hist_mean"] != ""
+    assert "long_axis_mm" in first
+
+
 def test_rows_that_were_overtaken_by_an_edit_are_not_installed(detected: Study, out: Path) -> None:
     result = export_study(ExportRequest(detected, out))
     before = detected.table

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_lesion.cli.console import command, lesions, say, show_table, warn
+from napari_lesion.workflow.parameters import split_names
 
 if TYPE_CHECKING:
     from napari_lesion.core.table import Row
@@ -49,17 +50,13 @@ def compare(
     """
     from napari_lesion.workflow.compare import CompareRequest, compare_tables
 
-    request = CompareRequest(tuple(tables), out, days, _names(targets), _names(nodes), unpaired)
+    request = CompareRequest(tuple(tables), out, days, split_names(targets), split_names(nodes), unpaired)
     found = compare_tables(request)
     _show(found)
     for warning in found.warnings:
         warn(f"Note: {warning}.")
     counts = ", ".join(f"{count} {category}" for category, count in found.counts.items())
     say(f"{lesions(len(found.pairs))} in {out}" + (f": {counts}" if counts else ""))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _show(found: Comparison) -> None:

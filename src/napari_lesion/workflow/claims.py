@@ -51,7 +51,7 @@ class Claims:
 
     grid: Grid
     masks: list[ClaimedMask] = field(default_factory=list)
-    _union: npt.NDArray[np.int64] | None = None
+    _union: npt.NDArray[np.integer] | None = None
     _highest: int = 0
     _sharing: set[int] = field(default_factory=set)
 
@@ -64,18 +64,23 @@ class Claims:
         """Take in one more mask on the same voxels."""
         array, first = labels.array, self._highest
         boxes = {first + label: box for label, box in find_boxes(array).items()}
+        self._highest = max(boxes, default=first)
         if self._union is None:
-            self._union = array.astype(np.int64)
+            self._union = array  # a single mask is never written to, and not copied
             places, values = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64)
         else:
+            needed = np.promote_types(self._union.dtype, np.min_scalar_type(self._highest))
+            self._union = self._union.astype(needed, order="C", copy=len(self.masks) == 1)
             places, values = self._claim(array, first)
         self.masks.append(ClaimedMask(first, boxes, places, values))
-        self._highest = max(boxes, default=first)
 
     @contextmanager
     def shown(self, mask: ClaimedMask) -> Iterator[LabelMap]:
         """The label map with every voxel of one mask, and beside it the lesions of the others."""
         assert self._union is not None
+        if not mask.places.size:
+            yield LabelMap(self._union, self.grid)
+            return
         flat = self._union.reshape(-1)
         before = flat[mask.places]
         flat[mask.places] = mask.values
@@ -94,5 +99,6 @@ class Claims:
         flat = self._union.reshape(-1)
         taken = flat[own] > 0
         flat[own[~taken]] = values[~taken]
-        self._sharing.update(int(label) for label in np.unique([*flat[own[taken]], *values[taken]]))
+        shared = np.concatenate([flat[own[taken]].astype(np.int64), values[taken]])
+        self._sharing.update(int(label) for label in np.unique(shared))
         return own[taken], values[taken]

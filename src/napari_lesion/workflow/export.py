@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     study, parameters = request.study, request.parameters
     make_folder(request.folder)
     ctx.step("Measuring")
-    measurement = measure_study(request_for(study))
+    measurement = measure_study(replace(request_for(study), features=parameters.names))
     measured = measurement.table.ordered(study.lesions)
     if parameters.pseudonymise:
         measured = pseudonymous_table(measured)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from napari_lesion.core.display import Box
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion
+from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure.engine import MeasureRequest, measure_lesions
@@ -35,6 +36,10 @@ class StudyMeasureRequest:
         Native box of each label where it is known; saves a pass over the volume.
     revision
         Revision of the study.
+    features
+        Families or names of measures, or ``core`` or ``all``.
+    probability
+        What the model said, for measures of it; None without a detection.
     """
 
     volume: Volume
@@ -44,6 +49,7 @@ class StudyMeasureRequest:
     boxes: Mapping[int, Box] | None = None
     revision: int = 0
     features: tuple[str, ...] = field(default=(CORE,))
+    probability: ProbabilityMap | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,15 @@ def request_for(
     study: Study, only: frozenset[int] | None = None, boxes: Mapping[int, Box] | None = None
 ) -> StudyMeasureRequest:
     """Request to measure a study, or some of its labels."""
-    return StudyMeasureRequest(study.volume, study.labels, dict(study.lesions), only, boxes, study.revision)
+    return StudyMeasureRequest(
+        study.volume,
+        study.labels,
+        dict(study.lesions),
+        only,
+        boxes,
+        study.revision,
+        probability=study.detection.probability if study.detection else None,
+    )
 
 
 def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -> StudyMeasurement:
@@ -70,6 +84,7 @@ def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -
         request.only,
         request.boxes,
         surroundings=surroundings_of(request.volume),
+        probability=request.probability,
     )
     table = measure_lesions(request.volume, request.labels, wanted, ctx)
     return StudyMeasurement(table, request.only, request.revision)

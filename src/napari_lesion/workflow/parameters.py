@@ -16,6 +16,13 @@ MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
 
 MODALITIES = ("CT", "MR", "PT")
 
+FEATURES_HELP = "Families or names of measures with commas between them, or core for all but the optional, or all"
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names that stand in a text with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
 
 @dataclass(frozen=True)
 class CohortParameters:
@@ -144,9 +151,7 @@ class MeasureParameters:
     """
 
     components: Annotated[bool, Param("The masks are binary: every 26-connected part of them is one lesion")] = False
-    features: Annotated[
-        str, Param("Families or names of measures with commas between them, or core for all but the optional, or all")
-    ] = "core"
+    features: Annotated[str, Param(FEATURES_HELP)] = "core"
     modality: Annotated[
         str | None, Param("Modality of the image, if the file does not say it", choices=MODALITIES)
     ] = None
@@ -176,7 +181,7 @@ class MeasureParameters:
     @property
     def names(self) -> tuple[str, ...]:
         """The words of ``features``."""
-        return tuple(name.strip() for name in self.features.split(",") if name.strip())
+        return split_names(self.features)
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,12 @@ class ExportParameters:
         False
     )
     save_probability: Annotated[bool, Param("Write the lesion probability beside the mask")] = False
+    features: Annotated[str, Param(FEATURES_HELP)] = "core"
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The words of ``features``."""
+        return split_names(self.features)

@@ -23,7 +23,7 @@ class ExportPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._form = ParameterForm(ExportParameters())
+        self._form = ParameterForm(ExportParameters(), leave_out=("features",))
         self._build()
 
     def parameters(self) -> ExportParameters:
