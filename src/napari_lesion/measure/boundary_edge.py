@@ -24,7 +24,7 @@ STEP_MM = 0.25
 PLATEAU_MM = 1.0
 GRADIENT_MM = 2.0
 VALID_SHARE = 0.5
-POINTS = 1500
+POINTS = 600
 """Surface points of a profile; more do not change it (docs/boundary.md)."""
 
 CHUNK = 4096
@@ -96,6 +96,9 @@ def profile_of(
         Smallest difference of the two levels, in either direction, that counts as an edge.
     """
     pointing = np.isfinite(normals[:, 0])
+    if not pointing.any():
+        nothing, nan = np.full(len(OFFSETS_MM), np.nan), float("nan")
+        return EdgeProfile(OFFSETS_MM, nothing, nothing, nothing, nan, nan, nan, nan, nan, 0)
     weights = surface.weights[pointing]
     start = surface.points[pointing] + np.asarray(near.margin)
     steps = normals[pointing] / np.asarray(spacing)

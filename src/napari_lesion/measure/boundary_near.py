@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Triple
 from napari_lesion.core.surroundings import Region
+from napari_lesion.measure.topology import distance_inside
 
 if TYPE_CHECKING:
     from napari_lesion.measure.context import LesionContext
@@ -38,6 +39,10 @@ class Neighbourhood:
         Voxels of other labels; None when there are none.
     blocked
         Voxels that no statistics may use: beyond the image, not finite, of another label, outside the organ.
+    known
+        Voxels within the image.
+    organ
+        The organ and the lesion, holes filled; None when it is not known.
     margin
         Voxels added to the box on each side, (z, y, x).
     """
@@ -46,7 +51,14 @@ class Neighbourhood:
     lesion: BoolArray
     other: BoolArray | None
     blocked: BoolArray
+    known: BoolArray
+    organ: BoolArray | None
     margin: Margin
+
+    def inner(self, shape: tuple[int, ...]) -> Box:
+        """The middle of the crop, of a given shape."""
+        z, y, x = (slice((n - m) // 2, (n + m) // 2) for n, m in zip(self.lesion.shape, shape, strict=True))
+        return z, y, x
 
 
 def pixel_of(c: LesionContext) -> float:
@@ -64,11 +76,14 @@ def look_around(c: LesionContext) -> Neighbourhood:
     image[place] = c.volume.array[inside]
     lesion = np.zeros(shape, dtype=bool)
     lesion[tuple(slice(extra, extra + n) for n, extra in zip(c.mask.shape, margin, strict=True))] = c.mask
-    blocked = np.ones(shape, dtype=bool)
-    blocked[place] = False
-    organ = c.surroundings.organ
-    if organ is not None:
-        blocked[place] = ~organ_near(c, organ, inside, lesion[place])
+    known = np.zeros(shape, dtype=bool)
+    known[place] = True
+    blocked = ~known
+    organ = None
+    if c.surroundings.organ is not None:
+        organ = np.zeros(shape, dtype=bool)
+        organ[place] = _organ_near(c, c.surroundings.organ, inside, lesion[place])
+        blocked |= ~organ
     other = _other_labels(c, inside, place, lesion)
     if other is not None:
         blocked |= other
@@ -76,7 +91,7 @@ def look_around(c: LesionContext) -> Neighbourhood:
         bad = ~np.isfinite(image)
         image[bad] = 0
         blocked |= bad
-    return Neighbourhood(image, lesion, other, blocked, margin)
+    return Neighbourhood(image, lesion, other, blocked, known, organ, margin)
 
 
 def _other_labels(c: LesionContext, inside: Box, place: Box, lesion: BoolArray) -> BoolArray | None:
@@ -89,6 +104,13 @@ def _other_labels(c: LesionContext, inside: Box, place: Box, lesion: BoolArray) 
     other[place] = labelled
     other &= ~lesion
     return other
+
+
+def distance_around(c: LesionContext) -> npt.NDArray[np.floating]:
+    """Distance to the nearest voxel of the lesion, mm, in the middle of the crop, as far as the ring reaches."""
+    margin = margin_of(pixel_of(c) + RING_MM, c.spacing)
+    shape = tuple(n + 2 * extra for n, extra in zip(c.mask.shape, margin, strict=True))
+    return distance_inside(~c.near.lesion[c.near.inner(shape)], c.spacing, closed=False)
 
 
 def margin_of(reach_mm: float, spacing: Triple) -> Margin:
@@ -108,11 +130,13 @@ def frame_of(box: Box, margin: Margin, shape: tuple[int, ...]) -> tuple[Box, Box
     return (inside[0], inside[1], inside[2]), (place[0], place[1], place[2])
 
 
-def organ_near(c: LesionContext, organ: Region, inside: Box, lesion: BoolArray) -> BoolArray:
-    """The organ united with the lesion in a part of the image, and what both enclose there: vessels, other lesions."""
-    from scipy import ndimage
+def _organ_near(c: LesionContext, organ: Region, inside: Box, lesion: BoolArray) -> BoolArray:
+    """The organ and the lesion in a part of the image, with what both enclose there: vessels, other lesions."""
+    import cc3d
 
     united = organ.crop(inside, c.grid)
     united |= lesion
-    filled: BoolArray = ndimage.binary_fill_holes(united)
+    background = np.pad(~united, 1, constant_values=True)
+    labels = cc3d.connected_components(background.view(np.uint8), connectivity=6)
+    filled: BoolArray = labels[1:-1, 1:-1, 1:-1] != labels[0, 0, 0]
     return filled

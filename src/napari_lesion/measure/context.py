@@ -18,7 +18,8 @@ from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure import configurations, hull, spatial, topology
 from napari_lesion.measure.axes import InPlaneAxes, in_plane_axes
 from napari_lesion.measure.boundary_edge import EdgeProfile, edge_of
-from napari_lesion.measure.boundary_near import Neighbourhood, look_around, pixel_of
+from napari_lesion.measure.boundary_form import Opening, body_of, opening_of
+from napari_lesion.measure.boundary_near import Neighbourhood, distance_around, look_around, pixel_of
 from napari_lesion.measure.boundary_surface import Surface, surface_of
 from napari_lesion.measure.distribution import Distribution
 from napari_lesion.measure.extremes import stored_extremes
@@ -281,9 +282,14 @@ class LesionContext:
         return look_around(self)
 
     @cached_property
+    def away(self) -> npt.NDArray[np.floating]:
+        """Distance to the lesion around it, mm."""
+        return distance_around(self)
+
+    @cached_property
     def ring(self) -> Ring:
         """Statistics of the tissue around the lesion."""
-        return ring_of(self.near, self.spacing, pixel_of(self))
+        return ring_of(self.near, self.away, self.spacing, pixel_of(self))
 
     @cached_property
     def surface(self) -> Surface:
@@ -294,6 +300,11 @@ class LesionContext:
     def edge(self) -> EdgeProfile:
         """Intensity across the outline."""
         return edge_of(self)
+
+    @cached_property
+    def opening(self) -> Opening:
+        """What a ball rolling inside the lesion cannot reach."""
+        return opening_of(body_of(self), self.spacing)
 
     # intensities
 

@@ -61,6 +61,8 @@ DIFFERENCES = (
     ),
 )
 
+MODALITIES = {Scale.HU: "CT", Scale.AU: "MR", Scale.SUV: "PET"}
+
 
 def page() -> str:
     """The whole page, Markdown."""
@@ -78,11 +80,11 @@ def _sections() -> Iterator[str]:
 
 
 def _row(spec: FeatureSpec) -> str:
-    column = spec.column(Scale.HU)
+    column = spec.column(spec.scales[0] if spec.scales else Scale.HU)
     unit = f"{column.unit} (`{column.ucum}`)" if column.unit else (f"`{column.ucum}`" if column.ucum else "text")
     sources = "; ".join(part for part in (column.reference, column.code) if part) or "this project"
     notes = [" *opt*"] if spec.optional else []
-    notes += [" *CT*"] if spec.scales == (Scale.HU,) else []
+    notes += [f" *{', '.join(MODALITIES[scale] for scale in spec.scales)}*"] if spec.scales else []
     notes += [" *experimental*"] if spec.experimental else []
     definition = f"{column.definition} ± `{column.error}`." if column.error else column.definition
     cells = (f"`{column.name}`{''.join(notes)}", definition, unit, sources)

@@ -67,22 +67,22 @@ def select(features: str | Iterable[str] = CORE) -> tuple[FeatureSpec, ...]:
     """
     text = features if isinstance(features, str) else ",".join(features)
     words = [word.strip() for word in text.split(",") if word.strip()]
-    wanted = set(ALWAYS).union(*(_named(word) for word in words))
-    return tuple(spec for spec in FEATURES if spec.name in wanted)
+    wanted = {spec for spec in FEATURES if spec.name in ALWAYS}.union(*(_named(word) for word in words))
+    return tuple(spec for spec in FEATURES if spec in wanted)
 
 
-def _named(word: str) -> set[str]:
-    names = {
-        spec.name
+def _named(word: str) -> set[FeatureSpec]:
+    found = {
+        spec
         for spec in FEATURES
         if word in (ALL, spec.family.value, spec.name, *(spec.column_name(scale) for scale in Scale))
         or (word == CORE and not spec.optional)
     }
-    if not names:
+    if not found:
         known = [CORE, ALL, *Family, *(spec.column_name(Scale.HU) for spec in FEATURES)]
         near = difflib.get_close_matches(word, known, n=1)
         raise LesionError(
             f"There is no measure called {word!r}",
             todo=f"Did you mean {near[0]}" if near else f"Groups are {CORE}, {ALL}, {', '.join(Family)}",
         )
-    return names
+    return found

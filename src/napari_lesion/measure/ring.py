@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.grid import Triple
-from napari_lesion.measure.boundary_near import RING_MM, Neighbourhood, margin_of
-from napari_lesion.measure.topology import distance_inside
+from napari_lesion.measure.boundary_near import RING_MM, Neighbourhood
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -41,28 +40,27 @@ class Ring:
         return self.voxels < RING_VOXELS
 
 
-def ring_of(near: Neighbourhood, spacing: Triple, pixel: float) -> Ring:
+def ring_of(near: Neighbourhood, away: npt.NDArray[np.floating], spacing: Triple, pixel: float) -> Ring:
     """Ring of a lesion.
 
     Parameters
     ----------
     near
         The lesion and its surroundings.
+    away
+        Distance to the lesion, mm, in the middle of the crop.
     spacing
         Spacing (z, y, x), mm.
     pixel
         Width of the layer of partial volume, mm, which is skipped around the lesion and around other labels.
     """
-    # no further than the ring reaches
-    spare = [have - need for have, need in zip(near.margin, margin_of(pixel + RING_MM, spacing), strict=True)]
-    inner = tuple(slice(extra, n - extra) for extra, n in zip(spare, near.lesion.shape, strict=True))
-    lesion = near.lesion[inner]
-    ring = distance_inside(~lesion, spacing, closed=False) <= (pixel + RING_MM) * (1 + SLACK)
-    ring &= ~grown(lesion, spacing, pixel)
-    ring &= ~near.blocked[inner]
+    view = near.inner(away.shape)
+    ring = away <= (pixel + RING_MM) * (1 + SLACK)
+    ring &= away > pixel * (1 + SLACK)
+    ring &= ~near.blocked[view]
     if near.other is not None:
-        ring &= ~grown(near.other[inner], spacing, pixel)
-    values = near.image[inner][ring].astype(np.float64)
+        ring &= ~grown(near.other[view], spacing, pixel)
+    values = near.image[view][ring].astype(np.float64)
     if values.size < RING_VOXELS:
         return Ring(values.size, float("nan"), float("nan"))
     return Ring(values.size, float(values.mean()), float(values.std()))

@@ -129,6 +129,11 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag("overlaps", "Voxels of this lesion are claimed by another mask too.", lambda c: c.overlaps),
     Flag(
+        "ring_small",
+        "Fewer than 30 voxels around the lesion that may count as background: contrast is empty.",
+        lambda c: not c.is_tiny and c.ring.is_small,
+    ),
+    Flag(
         "thick_slices",
         "Axial spacing above 2.5 mm or fewer than 3 slices: the axes may miss the largest section.",
         lambda c: c.axial_spacing[0] > THICK_SLICE_MM or c.slice_areas.size < 3,
