@@ -91,7 +91,7 @@ def test_a_doubling_in_a_hundred_days(run: Run, tables: tuple[Path, Path], tmp_p
     assert (came["growth_category"], came["volume_mm3_earlier"], came["volume_mm3_later"]) == ("new", "", "1000")
     assert result.stdout.endswith(f"4 lesions in {out}: 1 growing, 1 stable, 1 resolved, 1 new\n")
     assert "new, if confirmed: came" in result.stderr
-    record = json.loads((tmp_path / "made" / "change.run.json").read_text())
+    record = json.loads((tmp_path / "made" / "change.run.json").read_text(encoding="utf-8"))
     assert [table["date"] for table in record["tables"]] == ["2024-01-01", "2024-04-10"]
     assert [column["name"] for column in record["columns"]] == list(doubled)
     assert all(column["definition"] for column in record["columns"])
@@ -124,6 +124,63 @@ def test_real_masks_measured_and_compared(run: Run, nodule: Path, nodule_mask: P
     (row,) = rows_of(out)
     assert (row["days"], row["vdt_days"], row["flags"]) == ("", "", "days_unknown")
     assert row["volume_change_percent"] == found["more"]["volume_change_percent"]
+
+
+def dicom_visit(folder: Path, day: str, patient: str) -> Path:
+    """A CT series of 30 slices of 1 mm on a day, as a scanner would name it."""
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for k in range(30):
+        image = sitk.GetImageFromArray(np.full((40, 40), -800, dtype=np.int16))
+        stated = {
+            "0008|0008": "ORIGINAL\\PRIMARY\\AXIAL",
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+            "0008|0018": f"1.2.3.{day}.{k + 1}",
+            "0008|0021": day,
+            "0008|0060": "CT",
+            "0010|0010": "Doe^Jane",
+            "0010|0020": patient,
+            "0020|000d": f"1.2.3.{day}",
+            "0020|000e": f"1.2.3.{day}.0",
+            "0020|0013": str(k + 1),
+            "0020|0032": f"0\\0\\{k}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0028|0030": "1\\1",
+            "0028|1052": "0",
+            "0028|1053": "1",
+        }
+        for key, value in stated.items():
+            image.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{k:03d}.dcm"))
+        writer.Execute(image)
+    return folder
+
+
+def test_two_dicom_visits_know_patient_and_days(run: Run, tmp_path: Path) -> None:
+    """Date, series, image and patient come from the headers, and nothing of the patient but a hash is written."""
+    z, y, x = np.indices((30, 40, 40))
+    distance = np.sqrt((z - 15) ** 2 + (y - 20) ** 2 + (x - 20) ** 2)
+    for name, day, radius in (("may", "20240501", 6), ("june", "20240610", 9)):
+        image = dicom_visit(tmp_path / name, day, "MRN0815")
+        mask = write_image(tmp_path / f"{name}.nii.gz", (distance <= radius).astype(np.uint8))
+        result = run("measure", image, mask, "--out", tmp_path / f"{name}.csv")
+        assert result.exit_code == 0, result.stderr
+        (row,) = rows_of(tmp_path / f"{name}.csv")
+        assert (row["series_uid"], row["case"]) == (f"1.2.3.{day}.0", name)
+        assert row["sop_instance_uid"] == f"1.2.3.{day}.{int(row['long_axis_slice']) + 1}"
+        for path in (tmp_path / f"{name}.csv", tmp_path / f"{name}.run.json"):
+            assert not {"MRN", "Doe", "Jane"} & set(path.read_text(encoding="utf-8").replace("^", " ").split())
+            assert "MRN0815" not in path.read_text(encoding="utf-8")
+    result = run("compare", tmp_path / "may.csv", tmp_path / "june.csv", "--out", tmp_path / "c.csv")
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows_of(tmp_path / "c.csv")
+    assert (row["days"], row["date_earlier"], row["date_later"]) == ("40", "2024-05-01", "2024-06-10")
+    assert (row["growth_category"], row["flags"]) == ("growing", "")
+    image = dicom_visit(tmp_path / "other", "20240701", "MRN4711")
+    run("measure", image, tmp_path / "june.nii.gz", "--out", tmp_path / "other.csv")
+    run("compare", tmp_path / "june.csv", tmp_path / "other.csv", "--out", tmp_path / "c.csv")
+    assert "patient_unconfirmed" in rows_of(tmp_path / "c.csv")[0]["flags"].split(";")
 
 
 def test_other_slices_leave_growth_uncertain(run: Run, tmp_path: Path) -> None:
@@ -201,7 +258,7 @@ def test_targets_over_all_visits(run: Run, tmp_path: Path) -> None:
             assert (row["sld_change_nadir_percent"], row["recist_target_response"]) == (nadir, response)
     assert "counted as gone, with 0 mm, because visit4.csv has no such row: A, B" in result.stderr
     assert "Sum of target diameters at baseline: 100.0 mm" in result.stdout
-    assert len(json.loads((tmp_path / "c.run.json").read_text())["sums"]) == 4
+    assert len(json.loads((tmp_path / "c.run.json").read_text(encoding="utf-8"))["sums"]) == 4
 
 
 def test_the_caliper_of_the_reader_counts_for_targets(run: Run, tmp_path: Path) -> None:
@@ -297,7 +354,7 @@ def test_tables_in_the_wrong_order_or_number(run: Run, tables: tuple[Path, Path]
         assert result.exit_code == 2
         assert why in result.stderr
         assert result.stderr.count("\n") == 1
-    assert earlier.read_text().startswith(HEADER)
+    assert earlier.read_text(encoding="utf-8").startswith(HEADER)
 
 
 def test_names_keep_their_zeros(run: Run, tmp_path: Path) -> None:
@@ -306,7 +363,7 @@ def test_names_keep_their_zeros(run: Run, tmp_path: Path) -> None:
     mask = write_image(tmp_path / "mask.nii.gz", array)
     image = write_image(tmp_path / "image.nii.gz", array.astype(np.int16))
     run("measure", image, mask, "--modality", "MR", "--out", tmp_path / "a.csv")
-    text = (tmp_path / "a.csv").read_text()
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
     (tmp_path / "b.csv").write_text(text.replace("7,manual,,,7,", "7,manual,,,007,"))
     result = run("compare", tmp_path / "a.csv", tmp_path / "b.csv", "--out", tmp_path / "c.csv")
     assert "has 7, the other 007" in result.stderr

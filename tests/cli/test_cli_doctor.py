@@ -90,7 +90,7 @@ def test_the_ibsi_phantom_passes_row_by_row(run: Run, tmp_path: Path) -> None:
     assert [line.split()[-1] for line in lines[1:-1]] == ["pass"] * 68
     assert lines[-1] == "68 of 68 values within the tolerance of IBSI"
     assert lines[1].split() == ["mesh_volume_mm3", "RNU0", "556.333", "556", "4", "pass"]
-    record = json.loads(out.read_text())
+    record = json.loads(out.read_text(encoding="utf-8"))
     assert (record["passed"], record["failed"], len(record["rows"])) == (68, 0, 68)
     assert record["settings"]["bin_width"] == 1.0
 

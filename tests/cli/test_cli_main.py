@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli_inputs import Run
 
 import napari_lesion
 
-COMMANDS = ("detect", "measure", "models", "info", "doctor", "demo")
+COMMANDS = ("detect", "measure", "compare", "models", "info", "doctor", "demo")
 HEAVY = (
     "torch",
     "monai",
@@ -46,7 +48,7 @@ def test_each_command_has_help(run: Run, command: str) -> None:
     assert "Usage" in result.stdout
 
 
-@pytest.mark.parametrize("command", [[], ["detect"], ["measure"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["detect"], ["measure"], ["compare"], ["doctor"], ["info"]])
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     program = (
         "import json, sys\n"
@@ -63,3 +65,13 @@ def test_an_unknown_command_is_one_sentence(run: Run) -> None:
     result = run("detekt")
     assert result.exit_code == 2
     assert "No such command 'detekt'" in result.stderr
+
+
+def test_a_terminal_without_the_signs_is_no_fault(tmp_path: Path) -> None:
+    program = "from napari_lesion.cli.main import main; main()"
+    arguments = [sys.executable, "-c", program, "info", str(tmp_path / "größe³.nii.gz")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 2
+    assert "gr??e?.nii.gz" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -132,7 +132,10 @@ def test_the_bin_width_reaches_entropy_and_histogram(
         out = tmp_path / f"{width}.csv"
         run("measure", nodule, nodule_mask, "--out", out, "--features", "density,histogram", "--bin-width", width)
         (values[width],) = rows_of(out)
-        assert json.loads(out.with_name(f"{width}.run.json").read_text())["settings"]["bin_width"] == width
+        assert (
+            json.loads(out.with_name(f"{width}.run.json").read_text(encoding="utf-8"))["settings"]["bin_width"]
+            == width
+        )
     run("measure", nodule, nodule_mask, "--out", tmp_path / "plain.csv", "--features", "density,histogram")
     (plain,) = rows_of(tmp_path / "plain.csv")
     assert plain["density_entropy_bits"] == values[25]["density_entropy_bits"]
@@ -177,7 +180,7 @@ def test_features_select_families_names_and_all(run: Run, nodule: Path, nodule_m
 def test_the_record_says_how_the_table_was_made(run: Run, nodule: Path, nodule_mask: Path, tmp_path: Path) -> None:
     out = tmp_path / "lesions.csv"
     run("measure", nodule, nodule_mask, "--out", out, "--features", "size", "--components")
-    record = json.loads((tmp_path / "lesions.run.json").read_text())
+    record = json.loads((tmp_path / "lesions.run.json").read_text(encoding="utf-8"))
     assert record["masks"] == [str(nodule_mask)]
     assert record["parameters"]["components"] is True
     assert record["parameters"]["features"] == "size"
