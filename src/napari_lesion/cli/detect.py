@@ -10,7 +10,7 @@ import typer
 from napari_lesion.cli.console import command, lesions, say, warn
 from napari_lesion.cli.options import with_parameters
 from napari_lesion.core.errors import LesionError
-from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, OpenParameters
+from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, CohortParameters
 
 if TYPE_CHECKING:
     from napari_lesion.core.jobs import JobContext
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @command
-@with_parameters(opening=OpenParameters, parameters=DetectParameters, export=ExportParameters)
+@with_parameters(opening=CohortParameters, parameters=DetectParameters, export=ExportParameters)
 def detect(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="Image files, DICOM files or DICOM folders.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that gets one folder a case.")],
-    opening: OpenParameters,
+    opening: CohortParameters,
     parameters: DetectParameters,
     export: ExportParameters,
     model: Annotated[
@@ -65,5 +65,6 @@ def _tell(result: CaseResult) -> None:
         warn(f"{result.case}: {warning}")
     if result.error is not None:
         warn(f"Error: {result.path}: {result.error.message}")
-    elif result.export is not None:
-        say(f"{result.case}: {lesions(result.export.lesions)} in {result.export.folder}")
+    else:
+        before = ", done before" if result.resumed else ""
+        say(f"{result.case}: {lesions(result.lesions)} in {result.folder}{before}")

@@ -28,6 +28,10 @@ class LesionError(Exception):
         self.todo = todo
         super().__init__(self.message)
 
+    def __reduce__(self) -> tuple[type[LesionError], tuple[str, str, str]]:
+        """How a worker on another machine sends it back."""
+        return type(self), (self.what, self.why, self.todo)
+
     @property
     def message(self) -> str:
         """The whole message: up to three sentences on one line."""

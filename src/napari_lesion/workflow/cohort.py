@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_lesion.core.errors import LesionError
-from napari_lesion.core.findings import Level
-from napari_lesion.core.jobs import JobCancelled, JobContext
-from napari_lesion.core.volume import Modality
 from napari_lesion.io.series import case_name
-from napari_lesion.workflow.detect import detect_lesions, install_detection, request_for
-from napari_lesion.workflow.export import ExportRequest, ExportResult, export_study, make_folder
-from napari_lesion.workflow.fit import check_fit
+from napari_lesion.workflow.cohort_case import CaseResult, CaseTask
+from napari_lesion.workflow.cohort_cluster import run_on_cluster
+from napari_lesion.workflow.cohort_pipeline import ContextOf, run_here
+from napari_lesion.workflow.cohort_tables import write_cohort
+from napari_lesion.workflow.export import make_folder
 from napari_lesion.workflow.models import BundleInfo
-from napari_lesion.workflow.open_study import OpenRequest, open_study
-from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, OpenParameters
+from napari_lesion.workflow.parameters import CohortParameters, DetectParameters, ExportParameters
 
-log = logging.getLogger(__name__)
+__all__ = ["CaseResult", "CohortRequest", "detect_cases", "plan_cases", "unique_names"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class CohortRequest:
     inputs
         Image files, DICOM files and DICOM folders.
     out
-        Folder that gets one folder a case.
+        Folder that gets one folder a case, and the tables of all.
     model
         The bundle to run.
     opening, parameters, export
@@ -41,24 +38,16 @@ class CohortRequest:
     inputs: Sequence[Path]
     out: Path
     model: BundleInfo
-    opening: OpenParameters = field(default_factory=OpenParameters)
+    opening: CohortParameters = field(default_factory=CohortParameters)
     parameters: DetectParameters = field(default_factory=DetectParameters)
     export: ExportParameters = field(default_factory=ExportParameters)
 
 
-@dataclass(frozen=True)
-class CaseResult:
-    """What became of one input: an export with its warnings, or an error."""
-
-    case: str
-    path: Path
-    export: ExportResult | None = None
-    warnings: tuple[str, ...] = ()
-    error: LesionError | None = None
-
-
-def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], JobContext]) -> Iterable[CaseResult]:
+def detect_cases(request: CohortRequest, context_of: ContextOf) -> Iterator[CaseResult]:
     """Detect in each input and write ``out/<case>/``; yields a result as soon as it is there.
+
+    A case whose results are there already, from the same input, model and choices, is not done again. The tables of
+    the cohort are written after every case.
 
     Parameters
     ----------
@@ -70,27 +59,46 @@ def detect_cases(request: CohortRequest, context_of: Callable[[str, int, int], J
     Raises
     ------
     LesionError
-        When further images are given with several inputs.
+        When further images are given with several inputs, or the scheduler does not answer.
     OutputError
-        When the output folder cannot be made: no case could be written then.
+        When the output folder cannot be made or the tables not be written.
+    JobCancelled
+        When a job was asked to stop; the cases that are done stay done.
+    """
+    tasks = plan_cases(request)
+    make_folder(request.out)
+    if request.opening.scheduler:
+        found = run_on_cluster(tasks, request.opening.scheduler, context_of("Cohort", 0, len(tasks)))
+    else:
+        found = run_here(tasks, context_of)
+    results: list[CaseResult] = []
+    for result in found:
+        results.append(result)
+        if len(tasks) > 1:
+            write_cohort(request.out, results, pseudonymise=request.export.pseudonymise)
+        yield result
+
+
+def plan_cases(request: CohortRequest) -> list[CaseTask]:
+    """One task an input, with a name and a folder of its own.
+
+    Raises
+    ------
+    LesionError
+        When further images are given with several inputs.
     """
     if request.opening.further and len(request.inputs) > 1:
         raise LesionError(
             "--also belongs to one input", f"{len(request.inputs)} are given", "Run the command once for each study"
         )
-    make_folder(request.out)
     names = unique_names([case_name(path) for path in request.inputs])
-    for position, (path, case) in enumerate(zip(request.inputs, names, strict=True)):
-        ctx = context_of(case, position, len(names))
-        try:
-            yield _run_case(request, path, case, ctx)
-        except LesionError as error:
-            yield CaseResult(case, path, error=error)
-        except JobCancelled:
-            raise
-        except Exception as error:  # a fault of ours in one study of two hundred must not cost the others
-            log.exception("%s", path)
-            yield CaseResult(case, path, error=_fault(error))
+    out = request.out.absolute()
+    return [
+        CaseTask(
+            case, path.absolute(), out / case, request.model, request.opening, request.parameters, request.export
+        )
+        for path, case in zip(request.inputs, names, strict=True)
+    ]
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
@@ -104,25 +112,3 @@ def unique_names(names: Iterable[str]) -> list[str]:
         taken.add(candidate.casefold())
         unique.append(candidate)
     return unique
-
-
-def _fault(error: Exception) -> LesionError:
-    reason = str(error).splitlines()[0] if str(error) else ""
-    return LesionError(
-        "The program failed on this study",
-        f"{type(error).__name__}: {reason}",
-        "Report it with the lines above; it is a fault of the program",
-    )
-
-
-def _run_case(request: CohortRequest, path: Path, case: str, ctx: JobContext) -> CaseResult:
-    chosen = request.opening
-    modality = Modality(chosen.modality) if chosen.modality else None
-    study = open_study(OpenRequest(path, modality=modality, resample_sheared=chosen.resample_sheared), ctx)
-    fit = check_fit(study.volume, request.model, request.parameters, ctx)
-    warnings = [f.message for check in (study.check, fit.check) for f in check.findings if f.level == Level.YELLOW]
-    others = tuple(open_study(OpenRequest(other), ctx).volume for other in chosen.further)
-    detection = detect_lesions(request_for(study, request.model, request.parameters, others), ctx)
-    install_detection(study, detection)
-    exported = export_study(ExportRequest(study, request.out / case, request.export), ctx)
-    return CaseResult(case, path, exported, (*warnings, *detection.notes))
