@@ -19,6 +19,7 @@ from napari_lesion.measure.provenance import PROVENANCE
 from napari_lesion.measure.shape import SHAPE
 from napari_lesion.measure.size import SIZE
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
+from napari_lesion.measure.texture import TEXTURE, require_texture
 from napari_lesion.measure.tissue import TISSUE
 from napari_lesion.measure.uncertainty import UNCERTAINTY
 
@@ -43,6 +44,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
     *BOUNDARY,
     *UNCERTAINTY,
     *HISTOGRAM,
+    *TEXTURE,
 )
 
 
@@ -52,8 +54,9 @@ def select(features: str | Iterable[str] = CORE) -> tuple[FeatureSpec, ...]:
     Parameters
     ----------
     features
-        Words, separated by commas or given one by one: ``core`` (everything that is not optional), ``all``, a
-        family (``identity``, ``size``, ``shape``, ``density``, ...; its optional measures too), or a column name.
+        Words, separated by commas or given one by one: ``core`` (everything that is not optional), ``all`` (but not
+        texture, which needs an extra and is asked for by name), a family (``identity``, ``size``, ``shape``,
+        ``density``, ...; its optional measures too), or a column name.
 
     Returns
     -------
@@ -63,11 +66,13 @@ def select(features: str | Iterable[str] = CORE) -> tuple[FeatureSpec, ...]:
     Raises
     ------
     LesionError
-        For a word that names nothing.
+        For a word that names nothing, or texture without the library that computes it.
     """
     text = features if isinstance(features, str) else ",".join(features)
     words = [word.strip() for word in text.split(",") if word.strip()]
     wanted = {spec for spec in FEATURES if spec.name in ALWAYS}.union(*(_named(word) for word in words))
+    if any(spec.family is Family.TEXTURE for spec in wanted):
+        require_texture()
     return tuple(spec for spec in FEATURES if spec in wanted)
 
 
@@ -75,8 +80,9 @@ def _named(word: str) -> set[FeatureSpec]:
     found = {
         spec
         for spec in FEATURES
-        if word in (ALL, spec.family.value, spec.name, *(spec.column_name(scale) for scale in Scale))
+        if word in (spec.family.value, spec.name, *(spec.column_name(scale) for scale in Scale))
         or (word == CORE and not spec.optional)
+        or (word == ALL and spec.family is not Family.TEXTURE)
     }
     if not found:
         known = [CORE, ALL, *Family, *(spec.column_name(Scale.HU) for spec in FEATURES)]
