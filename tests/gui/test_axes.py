@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QApplication
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Caliper, Status
 from napari_lesion.gui.palette import AXES, HANDLE, MANUAL_AXES
-from napari_lesion.gui.presenters.axes import AxisLine, axis_lines, lines_of, manual_words
+from napari_lesion.gui.presenters.axes import AxisLine, MovedAxis, axis_lines, lines_of, manual_words
 from napari_lesion.io.tables import read_table
 from napari_lesion.workflow.autosave import AutosaveStore
 from napari_lesion.workflow.caliper import Axis
@@ -286,19 +286,15 @@ def test_a_study_that_is_closed_under_the_hand_leaves_no_line(reader: AxesDesk) 
 
 @flipped
 @pytest.mark.gui
-def test_a_click_on_an_end_point_changes_nothing(reader: AxesDesk) -> None:
-    start = reader.pixel(reader.line(Axis.LONG).ends[0])
-    reader.press(start)
-    reader.release(start)
+def test_a_click_changes_nothing_a_drag_beside_moves_the_view_and_a_click_on_a_lesion_selects(
+    reader: AxesDesk,
+) -> None:
+    desk, end = reader.desk, reader.pixel(reader.line(Axis.LONG).ends[0])
+    reader.press(end)
+    reader.release(end)
     assert reader.caliper is None
-    assert reader.desk.study.log == []
-    assert reader.desk.session.selected == 1
-
-
-@flipped
-@pytest.mark.gui
-def test_a_drag_beside_moves_the_view_and_a_click_still_selects(reader: AxesDesk) -> None:
-    desk = reader.desk
+    assert desk.study.log == []
+    assert desk.session.selected == 1
     centre = tuple(desk.viewer.camera.center)
     middle = reader.pixel(np.array([12.0, 36.0, 6.0]))
     reader.press(middle)
@@ -317,18 +313,17 @@ def test_a_drag_beside_moves_the_view_and_a_click_still_selects(reader: AxesDesk
 
 @flipped
 @pytest.mark.gui
-@pytest.mark.parametrize("tool", ["paint", "erase"])
-def test_a_brush_on_an_end_point_paints_and_moves_no_axis(reader: AxesDesk, tool: str) -> None:
-    desk, line = reader.desk, reader.line(Axis.LONG)
-    before = desk.array.copy()
-    desk.press(tool)
-    start = reader.pixel(line.ends[0])
-    reader.press(start)
-    reader.move(start + QPoint(30, 0))
-    reader.release(start + QPoint(30, 0))
-    assert reader.caliper is None
-    assert (desk.array != before).any()
-    assert [record.action for record in desk.study.log] == ["stroke"]
+def test_a_brush_on_an_end_point_paints_and_moves_no_axis(reader: AxesDesk) -> None:
+    desk, start = reader.desk, reader.pixel(reader.line(Axis.LONG).ends[0])
+    for count, tool in enumerate(("erase", "paint"), start=1):
+        before = desk.array.copy()
+        desk.press(tool)
+        reader.press(start)
+        reader.move(start + QPoint(30, 0))
+        reader.release(start + QPoint(30, 0))
+        assert reader.caliper is None
+        assert (desk.array != before).any()
+        assert [record.action for record in desk.study.log] == ["stroke"] * count
     desk.wait_measured()
 
 
@@ -379,6 +374,9 @@ def test_an_end_stays_in_the_image_and_naparis_tools_stay_off(reader: AxesDesk) 
     desk.viewer.layers.selection.active = reader.layer
     assert not reader.layer.editable
     reader.drag(Axis.LONG, 0, 3000, 3000)
+    desk.key(Qt.Key.Key_Z, CONTROL)
+    assert reader.caliper is None
+    desk.key(Qt.Key.Key_Z, CONTROL | SHIFT)
     assert reader.caliper is not None
     assert reader.caliper.long_ends is not None
     index = GRID.to_index(reader.caliper.long_ends)
@@ -420,6 +418,36 @@ def test_autosave_and_export_hold_it(reader: AxesDesk, tmp_path: Path) -> None:
     store.restore(other, saved)
     assert other.lesions[1].caliper == caliper
     reader.desk.wait_measured()
+
+
+@pytest.mark.gui
+def test_in_the_dock_a_key_resets_and_kept_work_comes_back_with_its_caliper(desk: Any, study_file: Path) -> None:
+    desk.open(study_file)
+    desk.detect()
+    desk.controller.session.select(1)
+    controller, canvas = desk.controller, desk.viewer.window._qt_viewer.canvas.native
+    moved = [np.add(line.ends, [[0, 0, 0], [0, 4, 0]]) for line in controller.bridge.axes.lines]
+    for axis, ends in zip(Axis, moved, strict=True):
+        controller.bridge.axes.moved.emit(MovedAxis(axis, ends))
+    caliper = desk.study.lesions[1].caliper
+    assert caliper is not None
+    QTest.keyClick(canvas, Qt.Key.Key_Y, SHIFT)
+    assert desk.study.lesions[1].caliper is None
+    controller.correcting.presenter.undo()
+    assert desk.study.lesions[1].caliper == caliper
+    desk.until(lambda: not controller.correcting.runner.busy)
+    controller.autosaving.presenter.keep_now()
+
+    controller.study.close()
+    desk.open(study_file)
+    desk.until(lambda: controller.autosaving.presenter.offer is not None)
+    controller.autosaving.presenter.restore()
+    desk.until(lambda: desk.study.table.rows.get(1, {}).get("axes_source") == "manual")
+    assert desk.study.lesions[1].caliper == caliper
+    controller.session.select(1)
+    assert [line.manual for line in controller.bridge.axes.lines] == [False, False, True, True]
+    desk.viewer.dims.order = (1, 0, 2)
+    assert "axial slices only" in desk.viewer.canvas.overlays.text.text
 
 
 def test_a_manual_axis_stands_before_the_computed_one_of_its_kind() -> None:

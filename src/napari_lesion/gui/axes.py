@@ -55,6 +55,10 @@ class AxesCanvas:
 
     moved = Signal(object)
     """An end point was dragged elsewhere and let go: `MovedAxis`."""
+    undo_asked = Signal()
+    """The key of undo was pressed while this layer is the active one."""
+    redo_asked = Signal()
+    """The key of redo was pressed while this layer is the active one."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -97,6 +101,7 @@ class AxesCanvas:
         )
         self._layer.events.editable.connect(self._keep_tools_off)
         self._keep_tools_off()
+        self._bind_keys()
         self._shown = None
         self._show(self._lines)
         return self._layer
@@ -157,6 +162,19 @@ class AxesCanvas:
         return float(self._viewer.camera.zoom)
 
     # -- what the user does ------------------------------------------------------------------------------------------
+
+    def _bind_keys(self) -> None:
+        from app_model.types import KeyCode, KeyMod
+
+        undo, redo = KeyMod.CtrlCmd | KeyCode.KeyZ, KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ
+        self._layer.bind_key(undo, self._on_undo_key, overwrite=True)
+        self._layer.bind_key(redo, self._on_redo_key, overwrite=True)
+
+    def _on_undo_key(self, _layer: Any) -> None:
+        self.undo_asked.emit()
+
+    def _on_redo_key(self, _layer: Any) -> None:
+        self.redo_asked.emit()
 
     def _keep_tools_off(self, _event: Any = None) -> None:
         """Leave napari's own tools for shapes out: a line that they move would be nobody's measurement."""

@@ -68,7 +68,8 @@ class Correcting(QObject):
         """Stop listening to the viewer."""
         self.runner.abandon()
         self.painter.close()
-        self._bridge.axes.moved.disconnect(self.axes.move)
+        for signal, slot in self._axes_slots():
+            signal.disconnect(slot)
         self._bridge.labels_shown.disconnect(self._on_labels_shown)
 
     def _connect(self, panel: CorrectPanel) -> None:
@@ -86,8 +87,14 @@ class Correcting(QObject):
         panel.triggered.connect(presenter.trigger)
         panel.brush_edited.connect(presenter.set_brush)
         panel.reset_axes_clicked.connect(self.axes.reset)
-        self._bridge.axes.moved.connect(self.axes.move)
+        for signal, slot in self._axes_slots():
+            signal.connect(slot)
         self._bridge.labels_shown.connect(self._on_labels_shown)
+
+    def _axes_slots(self) -> tuple[tuple[Any, Callable[..., None]], ...]:
+        """What follows what the user does with the axes."""
+        axes, presenter = self._bridge.axes, self.presenter
+        return (axes.moved, self.axes.move), (axes.undo_asked, presenter.undo), (axes.redo_asked, presenter.redo)
 
     def _on_pending(self) -> None:
         QTimer.singleShot(0, self.painter.flush)
