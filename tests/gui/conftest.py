@@ -24,6 +24,23 @@ RADII = (6.0, 3.5)
 PROBABILITIES = (0.9, 0.6)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _private_preferences(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what the tests prefer out of the user's preferences."""
+    from napari.settings import get_plugin_settings
+
+    get_plugin_settings(path_dir=tmp_path_factory.mktemp("preferences"))
+
+
+@pytest.fixture(autouse=True)
+def _no_preferences_left(_private_preferences: None) -> Iterator[None]:
+    """Every test begins with the defaults."""
+    from napari.settings import get_plugin_settings
+
+    yield
+    get_plugin_settings("napari-lesion").reset()
+
+
 def ball(shape: tuple[int, int, int], centre: tuple[int, int, int], radius: float) -> np.ndarray:
     """Voxels within a radius (mm) of a centre."""
     z, y, x = np.ogrid[tuple(slice(n) for n in shape)]

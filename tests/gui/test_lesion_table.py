@@ -254,8 +254,8 @@ def ready(desk: Any, study_file: Path) -> Any:
 
 
 @pytest.mark.gui
-def test_keys_copy_the_selected_row_as_a_sentence(ready: Any) -> None:
-    from qtpy.QtCore import Qt
+def test_keys_and_menu_copy_sentences(ready: Any) -> None:
+    from qtpy.QtCore import QPoint, Qt
     from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QApplication
 
@@ -269,15 +269,8 @@ def test_keys_copy_the_selected_row_as_a_sentence(ready: Any) -> None:
     QTest.keyClick(table, Qt.Key.Key_Down)
     QTest.keyClick(table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QApplication.clipboard().text().startswith("Lesion 2: ")
-
-
-@pytest.mark.gui
-def test_menu_of_a_row_copies_all(ready: Any) -> None:
-    from qtpy.QtCore import QPoint
-    from qtpy.QtWidgets import QApplication
-
     panel = ready.dock.lesions
-    panel.table.customContextMenuRequested.emit(QPoint(20, 20))
+    table.customContextMenuRequested.emit(QPoint(20, 20))
     assert panel.row_menu.isVisible()
     entries = {entry.text().split("\t")[0]: entry for entry in panel.row_menu.actions()}
     entries["Copy all lesions for a report"].trigger()
@@ -308,16 +301,11 @@ def test_columns_are_found_by_typing_and_chosen_by_keys(ready: Any) -> None:
 
 
 @pytest.mark.gui
-def test_main_columns_stand_side_by_side_in_the_dock(ready: Any) -> None:
+def test_table_is_drawn_within_the_dock(ready: Any) -> None:
     table = ready.dock.lesions.table
     ready.qtbot.wait(100)
     assert table.horizontalHeader().length() <= table.viewport().width()
     assert table.verticalHeader().sectionSize(0) >= 2 * table.fontMetrics().height()
-
-
-@pytest.mark.gui
-def test_table_is_drawn_whatever_the_cells_hold(ready: Any) -> None:
-    table = ready.dock.lesions.table
     ready.controller.session.review(1, Review.ACCEPTED)
     ready.controller.lesions.set_columns(["volume_mm3", "sphericity", "nodule_type", "flags"])
     picture = table.grab().toImage()

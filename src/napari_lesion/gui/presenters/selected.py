@@ -58,10 +58,13 @@ class SelectedPresenter:
         self._unfolded = False
         self._waiting = False
         self._due = False
+        self._last: Selected | None = None
         session.study_changed.connect(self._on_study)
         session.selection_changed.connect(self._on_selection)
-        for signal in (session.lesions_changed, session.table_changed, session.rows_changed):
-            signal.connect(self.refresh)
+        session.lesions_changed.connect(self._on_lesions)
+        # not when voxels change: the measurements that follow say where the lesion is now
+        session.table_changed.connect(self.refresh)
+        session.rows_changed.connect(self.refresh)
 
     def set_unfolded(self, unfolded: bool) -> None:
         """Tell whether anybody sees the panel; what nobody sees is not computed."""
@@ -100,19 +103,31 @@ class SelectedPresenter:
 
     def _described(self, study: Study, selected: Selected) -> None:
         if self._session.is_open(study) and self._session.selected == selected.label:
-            colour = lesion_colours(study.lesions, self._colours).get(selected.label, "")
-            self._view.show_selected(selected, colour)
+            self._last = selected
+            self._show_last()
         self._start()
+
+    def _show_last(self) -> None:
+        study, last = self._session.study, self._last
+        if study is not None and last is not None and last.label == self._session.selected:
+            colour = lesion_colours(study.lesions, self._colours).get(last.label, "")
+            self._view.show_selected(last, colour)
 
     def _failed(self, error: LesionError) -> None:
         self._view.show_error(error)
         self._start()
 
+    def _on_lesions(self) -> None:
+        """The decision of the reader changes the colour."""
+        self._show_last()
+
     def _on_study(self, _study: Study | None) -> None:
         self._runner.abandon()
+        self._last = None
         self._view.show_selected(None, "")
 
     def _on_selection(self, label: int, _reveal: bool) -> None:
+        self._last = None
         if not label:
             self._view.show_selected(None, "")
         self.refresh()

@@ -99,6 +99,5 @@ def change_sentence(changes: tuple[Change, ...]) -> str:
             continue
         percent = f" ({percent_text(change.percent)})" if math.isfinite(change.percent) else ""
         moved.append(f"{change.title.lower()} {before} → {after} {change.unit}{percent}")
-    if same:
-        moved.append(f"{' and '.join(same)} as before")
-    return f"Against the model: {', '.join(moved)}" if moved else ""
+    parts = [", ".join(moved), f"{', '.join(same)} as before" if same else ""]
+    return f"Against the model: {'; '.join(part for part in parts if part)}" if changes else ""
