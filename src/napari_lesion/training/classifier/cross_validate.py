@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import typer
 
 from napari_lesion.core.errors import InputError
@@ -23,7 +24,7 @@ from napari_lesion.training.classifier.boosting import BoostedModel, fit_boosted
 from napari_lesion.training.classifier.calibration import METHODS
 from napari_lesion.training.classifier.fold_scores import FoldScores, cross_fitted, nested
 from napari_lesion.training.classifier.judged import Truths, figures_of, gains, judge
-from napari_lesion.training.classifier.measured import FloatArray, measure_slices
+from napari_lesion.training.classifier.measured import Measures, measure_slices
 from napari_lesion.training.classifier.networks import HeldOut, folder_of, held_out_singles
 from napari_lesion.training.classifier.recipe import Recipe
 from napari_lesion.training.classifier.scores import boosted_scores, diameter_scores, network_scores
@@ -33,6 +34,7 @@ from napari_lesion.training.folds import N_FOLDS
 DIAMETER, BOOSTED, NETWORK, ENSEMBLE = "diameter", "boosted measurements", "network", "network and boosted"
 COMPARED = ((NETWORK, BOOSTED), (ENSEMBLE, NETWORK), (ENSEMBLE, BOOSTED))
 
+FloatArray = npt.NDArray[np.float32]
 ScoresWithout = Callable[[HeldOut], FloatArray]
 
 log = logging.getLogger(__name__)
@@ -53,26 +55,26 @@ def network_predictions(run: Path, held_out: HeldOut) -> FloatArray:
     return logits
 
 
-def boosted_without(
-    nodules: Sequence[NoduleSlice], measures: FloatArray, held_out: HeldOut, run: Path
-) -> BoostedModel:
-    """The boosted model that leaves these folds out; fitted once and kept in the folder of the run."""
+def boosted_without(nodules: Sequence[NoduleSlice], measures: Measures, held_out: HeldOut, run: Path) -> BoostedModel:
+    """The boosted model that leaves these folds out; fitted once for the same measures and kept with the run."""
     path = folder_of(run, held_out) / "trees.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
-            return BoostedModel.from_arrays(dict(kept), measures.shape[1])
-    model = fit_boosted(nodules, measures, in_folds(nodules, [f for f in range(N_FOLDS) if f not in held_out]))
+            if kept["names"].tolist() == list(measures.names):
+                return BoostedModel.from_arrays(dict(kept), len(measures.names))
+    learned = in_folds(nodules, [fold for fold in range(N_FOLDS) if fold not in held_out])
+    model = fit_boosted(nodules, measures.values, learned)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, allow_pickle=False, **model.to_arrays())
+    np.savez_compressed(path, allow_pickle=False, names=np.array(measures.names), **model.to_arrays())
     return model
 
 
-def sources(nodules: Sequence[NoduleSlice], measures: FloatArray, run: Path) -> dict[str, ScoresWithout]:
+def sources(nodules: Sequence[NoduleSlice], measures: Measures, run: Path) -> dict[str, ScoresWithout]:
     """For every model, how to get the scores of the folds that it left out."""
 
     def boosted(held_out: HeldOut) -> FloatArray:
         chosen = in_folds(nodules, held_out)
-        return boosted_scores(boosted_without(nodules, measures, held_out, run), measures[chosen])
+        return boosted_scores(boosted_without(nodules, measures, held_out, run), measures.values[chosen])
 
     def network(held_out: HeldOut) -> FloatArray:
         return network_scores(network_predictions(run, held_out))
@@ -121,7 +123,7 @@ def main(
     """Write the figures of all models; a summary goes to the log."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     nodules = load_slices(data)
-    names, measures = measure_slices(nodules, run / "measures.npz")
+    measures = measure_slices(nodules, run / "measures.npz")
     every = sources(nodules, measures, run)
     wanted = [DIAMETER, *(word.strip() for word in models.split(","))] if models else list(every)
     unknown = sorted(set(wanted) - set(every))
@@ -135,7 +137,7 @@ def main(
         "scheme": "nested" if strict else "cross-fitted",
         "patients": len(np.unique(truths.patients)),
         "nodules": len(nodules),
-        "measures": names,
+        "measures": list(measures.names),
         "seconds": {f"without fold {held[0]}": _seconds(run, held) for held in held_out_singles()},
     }
     out.write_text(json.dumps(without_nan({**about, **found}), indent=1) + "\n", encoding="utf-8")

@@ -214,7 +214,7 @@ def _binary(
         **asdict(binary_figures(answer, said)),
         "auc": roc_auc(answer, score),
         "auc_interval": asdict(bootstrap(roc_auc, patients, answer, score)),
-        "auc_by_fold": [roc_auc(answer[folds == fold], score[folds == fold]) for fold in range(N_FOLDS)],
+        "auc_by_fold": [roc_auc(answer[folds == fold], score[folds == fold]) for fold in np.unique(folds)],
         "bins": BINS,
         "ece": expected_calibration_error(answer, said),
         "ece_equal_count": adaptive_calibration_error(answer, said),

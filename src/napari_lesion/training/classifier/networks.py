@@ -64,6 +64,7 @@ def train_and_predict(data: TrainingSet, recipe: Recipe, held_out: HeldOut, out:
     folds = tuple(fold for fold in range(N_FOLDS) if fold not in held_out)
     network = train_network(data, recipe, folds, folder)
     logits = predict_logits(network, data.source, recipe, in_folds(data.nodules, held_out))
+    folder.mkdir(parents=True, exist_ok=True)
     np.save(kept, logits)
     return logits
 
