@@ -1,6 +1,6 @@
 """How often the true size lies within the error bars: volume, long and short axis of digital spheres and ellipsoids.
 
-    python benchmarks/coverage.py [--json FILE] [--markdown] [--seed N] [--bodies N]
+    python benchmarks/coverage.py [--json FILE] [--markdown] [--seed N] [--bodies N] [--ratios LOW HIGH]
 
 Half of the bodies are spheres, half are ellipsoids whose second and third axes are 0.5 to 1 times the first; the
 largest diameter is log-uniform from 4 to 40 mm, centre (within a voxel) and orientation are random, a voxel belongs
@@ -38,7 +38,7 @@ SPACINGS: tuple[Triple, ...] = (
 """Voxel spacing (z, y, x), mm."""
 
 SMALLEST, LARGEST = 4.0, 40.0
-SLIMMEST = 0.5
+RATIOS = (0.5, 1.0)
 BANDS = ((4.0, 8.0), (8.0, 15.0), (15.0, 40.0))
 COLUMNS = {"volume_mm3": "volume_err_mm3", "long_axis_mm": "long_axis_err_mm", "short_axis_mm": "short_axis_err_mm"}
 NAMES = (*COLUMNS, *COLUMNS.values())
@@ -68,21 +68,21 @@ class Coverage:
     mean_error: float
 
 
-def draw(random: np.random.Generator, kind: int) -> Ellipsoid:
+def draw(random: np.random.Generator, kind: int, ratios: tuple[float, float] = RATIOS) -> Ellipsoid:
     """A sphere (kind 0) or an ellipsoid (kind 1) of random size and orientation."""
     half = 0.5 * float(np.exp(random.uniform(np.log(SMALLEST), np.log(LARGEST))))
     if kind == 0:
         return Ellipsoid((half, half, half))
-    second, third = random.uniform(SLIMMEST, 1.0, 2)
+    second, third = random.uniform(*ratios, 2)
     return Ellipsoid((half, half * second, half * third), random_turn(random))
 
 
-def run(spacing: Triple, bodies: int, seed: int) -> Trial:
+def run(spacing: Triple, bodies: int, seed: int, ratios: tuple[float, float] = RATIOS) -> Trial:
     """Measure random bodies on one grid; those that no voxel centre meets are passed over."""
     random = np.random.default_rng([seed, *(round(1000 * s) for s in spacing)])
     kinds, diameters, errors, half_widths = [], [], [], []
     for number in range(bodies):
-        body = draw(random, number % 2)
+        body = draw(random, number % 2, ratios)
         mask = digitise(body, spacing, random.uniform(-0.5, 0.5, 3) * spacing)
         if not mask.any():
             continue
@@ -163,9 +163,13 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="print the table of the docs instead")
     parser.add_argument("--seed", type=int, default=2026, help="of the random bodies")
     parser.add_argument("--bodies", type=int, default=2000, help="at each spacing")
+    parser.add_argument("--ratios", type=float, nargs=2, default=RATIOS, help="of the shorter axes to the first")
     arguments = parser.parse_args()
+    ratios = arguments.ratios[0], arguments.ratios[1]
     lines = [
-        line for spacing in SPACINGS for line in summarise(spacing, run(spacing, arguments.bodies, arguments.seed))
+        line
+        for spacing in SPACINGS
+        for line in summarise(spacing, run(spacing, arguments.bodies, arguments.seed, ratios))
     ]
     if arguments.markdown:
         print(markdown(lines))
