@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.io.series import case_name
+from napari_lesion.measure.registry import select
 from napari_lesion.workflow.cohort_case import CaseResult, CaseTask
 from napari_lesion.workflow.cohort_cluster import run_on_cluster
 from napari_lesion.workflow.cohort_pipeline import ContextOf, run_here
@@ -85,8 +86,9 @@ def plan_cases(request: CohortRequest) -> list[CaseTask]:
     Raises
     ------
     LesionError
-        When further images are given with several inputs.
+        When further images are given with several inputs, or a measure is unknown.
     """
+    select(request.export.names)
     if request.opening.further and len(request.inputs) > 1:
         raise LesionError(
             "--also belongs to one input", f"{len(request.inputs)} are given", "Run the command once for each study"
