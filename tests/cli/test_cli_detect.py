@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from cli_inputs import Run, write_image
 
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.workflow import cohort
+from napari_lesion.workflow import cohort_case
 from napari_lesion.workflow.cohort import CaseResult
 from napari_lesion.workflow.open_study import OpenRequest
 from napari_lesion.workflow.study import Study
@@ -35,7 +35,7 @@ def test_finds_the_annotated_nodule(run: Run, nodule: Path, nodule_mask: Path, t
     assert result.exit_code == 0
     case = tmp_path / "nodule"
     assert result.stdout.endswith(f"in {case}\n")
-    assert sorted(path.name for path in case.iterdir()) == ["lesions.csv", "mask.nii.gz", "run.json"]
+    assert sorted(path.name for path in case.iterdir()) == ["case.json", "lesions.csv", "mask.nii.gz", "run.json"]
     rows = rows_of(case)
     assert list(rows[0])[:3] == ["label", "status", "probability"]
     found = sitk.GetArrayFromImage(sitk.ReadImage(str(case / "mask.nii.gz")))
@@ -79,6 +79,7 @@ def test_options_of_the_export(run: Run, nodule: Path, tmp_path: Path) -> None:
     run("detect", nodule, "--out", tmp_path, "--pseudonymise", "--save-probability", "--mask-format", ".nrrd")
     case = tmp_path / "nodule"
     assert sorted(path.name for path in case.iterdir()) == [
+        "case.json",
         "lesions.csv",
         "mask.nrrd",
         "probability.nrrd",
@@ -96,7 +97,11 @@ def test_equal_names_get_numbers(run: Run, air: Path, tmp_path: Path) -> None:
         copies.append(tmp_path / folder / "air.nii.gz")
         copies[-1].write_bytes(air.read_bytes())
     assert run("detect", *copies, "--out", tmp_path / "out").exit_code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["air", "air-2", "air-3"]
+    assert _folders(tmp_path / "out") == ["air", "air-2", "air-3"]
+
+
+def _folders(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir() if path.is_dir())
 
 
 def test_one_bad_input_does_not_stop_the_others(run: Run, air: Path, tmp_path: Path) -> None:
@@ -104,7 +109,7 @@ def test_one_bad_input_does_not_stop_the_others(run: Run, air: Path, tmp_path: P
     text.write_text("no image")
     result = run("detect", text, air, "--out", tmp_path / "out", *FIND_NOTHING)
     assert result.exit_code == 2
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["air"]
+    assert _folders(tmp_path / "out") == ["air"]
     assert f"Error: {text}: " in result.stderr
     assert "1 of 2 inputs failed." in result.stderr
     assert "air: 0 lesions" in result.stdout
@@ -121,8 +126,8 @@ def test_a_fault_of_the_program_does_not_stop_the_others(
             raise ZeroDivisionError("division by zero")
         return cohort_open_study(request, ctx)
 
-    cohort_open_study = cohort.open_study
-    monkeypatch.setattr(cohort, "open_study", open_study)
+    cohort_open_study = cohort_case.open_study
+    monkeypatch.setattr(cohort_case, "open_study", open_study)
     result = run("detect", other, air, "--out", tmp_path / "out", *FIND_NOTHING)
     assert result.exit_code == 2
     assert "ZeroDivisionError: division by zero" in result.stderr
@@ -260,4 +265,11 @@ def test_ctrl_c_leaves_no_half_written_case(air: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["air"]
+    assert _folders(tmp_path / "out") == ["air"]
+
+
+def test_an_unknown_measure_is_told_before_anything_is_read(run: Run, tmp_path: Path) -> None:
+    result = run("detect", tmp_path / "none.nii.gz", "--features", "volme_mm3", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Did you mean volume_mm3" in result.stderr
+    assert not (tmp_path / "out").exists()

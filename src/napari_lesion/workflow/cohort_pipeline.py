@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.workflow.cohort_case import (
@@ -18,6 +19,7 @@ from napari_lesion.workflow.cohort_case import (
     read_case,
     write_case,
 )
+from napari_lesion.workflow.detect import Detection
 
 ContextOf = Callable[[str, int, int], JobContext]
 
@@ -48,48 +50,64 @@ def run_here(tasks: Sequence[CaseTask], context_of: ContextOf) -> Iterator[CaseR
     JobCancelled
         When a job was asked to stop; the cases that are done stay done.
     """
-    with ThreadPoolExecutor(1, "reading") as reader, ThreadPoolExecutor(1, "writing") as writer:
+    with _Threads() as threads:
         ahead: list[_Ahead] = []
-        writing: list[tuple[CaseTask, Future[CaseResult]]] = []
-        for position in range(len(tasks)):
-            ctx = context_of(tasks[position].case, position, len(tasks))
-            quiet = JobContext(ctx.token)  # the bar belongs to the search
+        writing: dict[Future[CaseResult], CaseTask] = {}
+        for position, task in enumerate(tasks):
+            ctx = context_of(task.case, position, len(tasks))
             while len(ahead) < 2 and position + len(ahead) < len(tasks):
-                ahead.append(_start(tasks[position + len(ahead)], reader, quiet))
+                ahead.append(_start(tasks[position + len(ahead)], threads, JobContext(ctx.token)))
             current = ahead.pop(0)
-            outcome = _searched(current, writer, ctx, quiet)
+            if current.done is not None:
+                yield from _written(writing)
+                yield current.done
+                continue
+            searching = threads.searcher.submit(_searched, current, ctx)
+            while not searching.done():
+                pending: set[Future[Any]] = {searching, *writing}
+                wait(pending, return_when=FIRST_COMPLETED)
+                yield from _written({future: writing.pop(future) for future in [*writing] if future.done()})
             yield from _written(writing)
-            if isinstance(outcome, CaseResult):
-                yield outcome
+            found = searching.result()
+            if isinstance(found, CaseResult):
+                yield found
             else:
-                writing.append((current.task, outcome))
+                writing[threads.writer.submit(write_case, *found)] = task
         yield from _written(writing)
 
 
-def _start(task: CaseTask, reader: ThreadPoolExecutor, ctx: JobContext) -> _Ahead:
+class _Threads:
+    """One thread that reads, one that searches, one that writes."""
+
+    def __enter__(self) -> _Threads:
+        self.reader, self.searcher, self.writer = (
+            ThreadPoolExecutor(1, name) for name in ("reading", "searching", "writing")
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in (self.reader, self.searcher, self.writer):
+            pool.shutdown(cancel_futures=pool is not self.writer)
+
+
+def _start(task: CaseTask, threads: _Threads, ctx: JobContext) -> _Ahead:
     done = finished(task)
-    return _Ahead(task, done, None if done else reader.submit(read_case, task, ctx))
+    return _Ahead(task, done, None if done else threads.reader.submit(read_case, task, ctx))
 
 
-def _searched(
-    current: _Ahead, writer: ThreadPoolExecutor, ctx: JobContext, quiet: JobContext
-) -> CaseResult | Future[CaseResult]:
-    """Search a case that was read, and hand it to the writer; the result itself when there is nothing to write."""
-    if current.done is not None:
-        return current.done
+def _searched(current: _Ahead, ctx: JobContext) -> CaseResult | tuple[ReadCase, Detection]:
+    """Search a case that was read; its result when it went wrong."""
     assert current.reading is not None
     ctx.step("Reading")
     read = attempt(current.task, current.reading.result)
     if isinstance(read, CaseResult):
         return read
     detection = attempt(current.task, partial(detect_case, read, ctx))
-    if isinstance(detection, CaseResult):
-        return detection
-    return writer.submit(write_case, read, detection, quiet)
+    return detection if isinstance(detection, CaseResult) else (read, detection)
 
 
-def _written(writing: list[tuple[CaseTask, Future[CaseResult]]]) -> Iterator[CaseResult]:
-    """Results of the cases that are being written, waited for."""
+def _written(writing: dict[Future[CaseResult], CaseTask]) -> Iterator[CaseResult]:
+    """Results of the cases that are being written, waited for; a case that was searched is written to its end."""
     while writing:
-        task, future = writing.pop(0)
-        yield attempt(task, future.result)
+        future = next(iter(writing))
+        yield attempt(writing.pop(future), future.result)
