@@ -56,6 +56,18 @@ def test_vessels_and_nodules_are_filled() -> None:
     assert sides.right[30:34, 44:48, 30:60].all()
 
 
+def test_a_nodule_at_the_end_of_the_scan_is_filled() -> None:
+    air, hu, _ = lungs(4)
+    cut = slice(30, 40)
+    nodule = (slice(30, 34), slice(46, 54), slice(105, 112))
+    whole = air.copy()
+    air[nodule] = False
+    sides = lung_sides(air[cut], hu[cut], SPACING)
+    assert sides.left is not None
+    assert sides.left[whole[cut] & (np.arange(150) > 76)].all()
+    np.testing.assert_array_equal(sides.whole, whole[cut])
+
+
 @pytest.mark.parametrize("hu_of_junction", [-850.0, -480.0])
 def test_lungs_that_touch_at_a_thin_junction_are_parted_there(hu_of_junction: float) -> None:
     air, hu, right = lungs(0, bridge=(slice(25, 45), slice(48, 52)))

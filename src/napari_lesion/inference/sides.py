@@ -62,7 +62,7 @@ def lung_sides(air: BoolArray, hu: FloatArray, spacing: Triple) -> LungSides:
     spacing
         Along those axes, mm.
     """
-    box = _box(air)
+    box = _box(air, margin=1)  # what starts at 0 in it is cut by the end of the image
     parts = _two_lungs(air[box], hu[box], spacing)
     filled = [_filled(part, spacing) for part in (parts or (air[box],))]
     if parts is not None:
@@ -79,10 +79,13 @@ def lung_sides(air: BoolArray, hu: FloatArray, spacing: Triple) -> LungSides:
     return LungSides(whole, *(found if parts is not None else ()))
 
 
-def _box(part: BoolArray) -> tuple[slice, ...]:
-    """Smallest box around a set that is not empty."""
+def _box(part: BoolArray, margin: int = 0) -> tuple[slice, ...]:
+    """Smallest box around a set that is not empty, with a margin within the array."""
     used = [np.flatnonzero(part.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    return tuple(slice(int(places[0]), int(places[-1]) + 1) for places in used)
+    return tuple(
+        slice(max(0, int(places[0]) - margin), min(n, int(places[-1]) + 1 + margin))
+        for places, n in zip(used, part.shape, strict=True)
+    )
 
 
 def _two_lungs(air: BoolArray, hu: FloatArray, spacing: Triple) -> tuple[BoolArray, BoolArray] | None:
@@ -178,16 +181,25 @@ def _with_leftovers(
 
 
 def _filled(part: BoolArray, spacing: Triple) -> BoolArray:
-    """A lung with its vessels and nodules: a closing, and the holes that it leaves."""
+    """A lung with its vessels and nodules: a closing, and the holes that it leaves; beyond the image it goes on."""
     import edt
 
-    pad = tuple(int(np.ceil(FILLING_MM / s)) + 1 for s in spacing)
+    pad = [int(np.ceil(FILLING_MM / s)) + 1 for s in spacing]
     box = _box(part)
-    core = np.pad(part[box], [(p, p) for p in pad])
+    ends = [(p if b.start == 0 else 0, p if b.stop == n else 0) for p, b, n in zip(pad, box, part.shape, strict=True)]
+    rest = [(p - low, p - high) for p, (low, high) in zip(pad, ends, strict=True)]
+    core = np.pad(np.pad(part[box], ends, mode="edge"), rest)
     grown = edt.edt(~core, anisotropy=spacing, parallel=0) <= FILLING_MM
-    closed = (edt.edt(grown, anisotropy=spacing, parallel=0) > FILLING_MM) | core
-    outside = components(~closed, 6)
-    closed |= outside != outside[0, 0, 0]
+    closed = core | (edt.edt(grown, anisotropy=spacing, parallel=0) > FILLING_MM)
+    closed |= _holes(closed)
     filled = np.zeros(part.shape, dtype=bool)
     filled[box] = closed[tuple(slice(p, -p) for p in pad)]
     return filled
+
+
+def _holes(closed: BoolArray) -> BoolArray:
+    """What a set encloses; what goes on beyond the array is not enclosed."""
+    labels = components(~closed, 6)
+    rims = [labels.take(end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
+    enclosed: BoolArray = ~closed & ~np.isin(labels, np.unique(np.concatenate(rims)))
+    return enclosed
