@@ -145,3 +145,4 @@ def test_flags_speak_of_what_they_make_doubtful() -> None:
     assert not is_unreliable("sphericity", [])
     assert flags_in(None) == []
     assert flag_words("of_somebody_else") == "of somebody else."
+    assert flag_words("contrast_unknown").startswith("Contrast unknown: CT with voxels above 130 HU")

@@ -85,7 +85,11 @@ def flag_words(flag: str) -> str:
     """Name and meaning of a flag, for people."""
     name = flag.replace("_", " ")
     meaning = _meanings().get(flag, "")
-    return f"{name[:1].upper()}{name[1:]}: {meaning[:1].lower()}{meaning[1:]}" if meaning else f"{name}."
+    if not meaning:
+        return f"{name}."
+    if not meaning[1:2].isupper():
+        meaning = f"{meaning[:1].lower()}{meaning[1:]}"
+    return f"{name[:1].upper()}{name[1:]}: {meaning}"
 
 
 def flags_about(name: str, flags: Sequence[str]) -> list[str]:

@@ -33,7 +33,7 @@ class ColumnChooser(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
-        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setStyleSheet("ColumnChooser { border: 1px solid palette(mid); }")
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search columns, for example: edge")
         self.search.setClearButtonEnabled(True)
