@@ -35,6 +35,9 @@ __all__ = [
     "list_models",
 ]
 
+AFTER_DETECTION = ("refinement", "classification")
+"""Tasks of the bundles that look at what another has found, and are not offered by themselves."""
+
 
 @dataclass(frozen=True)
 class ModelReport:
@@ -115,8 +118,8 @@ def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: boo
 
 
 def list_models() -> list[BundleInfo]:
-    """Bundles that ship with the package, then those of the user."""
-    return list_bundles()
+    """Bundles that find lesions: those that ship with the package, then those of the user."""
+    return [bundle for bundle in list_bundles() if bundle.task not in AFTER_DETECTION]
 
 
 def find_model(name: str | Path | None) -> BundleInfo:
@@ -125,14 +128,14 @@ def find_model(name: str | Path | None) -> BundleInfo:
 
 
 def default_model() -> BundleInfo:
-    """The first bundle of the catalogue.
+    """The first bundle that finds lesions.
 
     Raises
     ------
     ModelError
         When no bundle is installed.
     """
-    bundles = list_bundles()
+    bundles = list_models()
     if not bundles:
         raise ModelError("No model is installed", "the package holds none", "Install napari-lesion again")
     return bundles[0]
