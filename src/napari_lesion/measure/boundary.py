@@ -165,7 +165,8 @@ EDGE: tuple[FeatureSpec, ...] = (
         "Edge width",
         function=lambda c: c.edge.width_mm,
         definition="Distance between the 10 % and the 90 % crossing of the median profile across the outline; levels "
-        "are its means over the innermost and outermost 1 mm within 5 mm. Blur of the scanner is part of it. Empty "
+        "are its means over the innermost and outermost 1 mm within 5 mm. Blur of the scanner is part of it, that of "
+        "the interpolation is taken off in quadrature (down to 0). Empty "
         "where the levels differ by less than 3·ring SD/sqrt(n), n the smaller number of voxels of lesion and ring.",
         invariance=("T", "F2"),
         needs=("edge", "ring"),

@@ -24,6 +24,9 @@ STEP_MM = 0.25
 PLATEAU_MM = 1.0
 GRADIENT_MM = 2.0
 VALID_SHARE = 0.5
+GAUSS_10_90 = 2.5631
+"""Width of the edge of a Gaussian blur in its SDs."""
+
 POINTS = 600
 """Surface points of a profile; more do not change it (docs/boundary.md)."""
 
@@ -47,7 +50,8 @@ class EdgeProfile:
     inside_level, outside_level
         Mean of the median over its innermost and outermost 1 mm.
     width_mm
-        Distance of the 10 % and the 90 % crossing of the median between these levels; NaN without a clear edge.
+        Distance of the 10 % and the 90 % crossing of the median between these levels, less the blur of the
+        interpolation; 0 where the edge is as sharp as voxels are, NaN without a clear edge.
     offset_mm
         Offset of the 50 % crossing: above 0 where the mask is too small.
     gradient
@@ -94,6 +98,11 @@ def profile_of(
         Spacing (z, y, x), mm.
     noise
         Smallest difference of the two levels, in either direction, that counts as an edge.
+
+    Notes
+    -----
+    Linear interpolation between voxels h apart blurs like a Gaussian of variance h²/6, the mean of f(1 - f)h² over
+    the place f between two voxels. Its median share along the normals is taken from the width in quadrature.
     """
     pointing = np.isfinite(normals[:, 0])
     if not pointing.any():
@@ -106,9 +115,10 @@ def profile_of(
     median, p25, p75 = _quantiles(values, weights)
     inside, outside = _levels(median)
     width, offset = _crossings(median, inside, outside) if abs(inside - outside) > noise else (np.nan, np.nan)
-    return EdgeProfile(
-        OFFSETS_MM, median, p25, p75, inside, outside, width, offset, _gradient(values, weights), len(weights)
-    )
+    blur = weighted_quantiles((normals[pointing] ** 2 @ np.square(spacing) / 6.0)[None], weights, (0.5,))[0, 0]
+    width = float(np.sqrt(np.maximum(width**2 - GAUSS_10_90**2 * blur, 0.0)))
+    gradient = _gradient(values, weights) if np.isfinite(inside - outside) else float("nan")
+    return EdgeProfile(OFFSETS_MM, median, p25, p75, inside, outside, width, offset, gradient, len(weights))
 
 
 def _sample(near: Neighbourhood, start: FloatArray, steps: FloatArray) -> FloatArray:
