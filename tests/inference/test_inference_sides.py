@@ -135,7 +135,6 @@ def test_surroundings_are_remembered_with_the_volume() -> None:
 
 
 REAL = (
-    "LIDC-IDRI-0314/dicom",
     "background/CMB-CRC-MSB-01068/ct.nii.gz",
     "background/QIN-LSC-0014/ct.nii.gz",
     "background/QIN-LSC-0028/ct.nii.gz",
@@ -147,7 +146,7 @@ REAL = (
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("place", REAL[1:])
+@pytest.mark.parametrize("place", REAL)
 def test_real_lungs_are_told_apart(shared_data: Path, place: str) -> None:
     organ = find_lungs(read_volume(shared_data / "data" / "chest_ct" / place))
     assert organ.trusted
