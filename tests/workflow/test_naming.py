@@ -14,6 +14,7 @@ from napari_lesion.core.lesion import Review
 from napari_lesion.workflow import study as study_module
 from napari_lesion.workflow.autosave_state import Snapshot, StudyState
 from napari_lesion.workflow.edit import Editor
+from napari_lesion.workflow.measure import install_measurement, measure_study, request_for
 from napari_lesion.workflow.naming import LONGEST_NAME, rename_lesion
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import rethreshold
@@ -94,6 +95,16 @@ def test_a_named_lesion_stays_at_a_higher_threshold(study: Study) -> None:
     rename_lesion(study, 2, "2")
     rethreshold(study, 0.8)
     assert 2 not in study.lesions
+
+
+def test_a_job_that_was_under_way_does_not_bring_back_the_old_name(study: Study) -> None:
+    late = measure_study(request_for(study, frozenset({1})))
+    rename_lesion(study, 1, "A")
+    study.review(1, Review.ACCEPTED)
+    uid = study.table.rows[1]["lesion_uid"]
+    install_measurement(study, late)
+    row = study.table.rows[1]
+    assert (row["lesion_id"], row["review"], row["lesion_uid"]) == ("A", "accepted", uid)
 
 
 def test_times_of_edit_and_decision(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

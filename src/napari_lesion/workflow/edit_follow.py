@@ -146,7 +146,7 @@ class StudyFollower:
             described[label] = with_free_name(self._lesion(label, former or Lesion(label)), study.lesions)
         study.lesions.update(described)
         rows = {label: row for label, row in study.table.rows.items() if label in study.lesions}
-        study.table = with_identity(replace(study.table, rows=rows), described)
+        study.table = with_identity(replace(study.table, rows=rows), described, study.volume.source)
 
     def _lesion(self, label: int, former: Lesion) -> Lesion:
         """The lesion with its present status, probability and time of edit; all else stays as it was."""

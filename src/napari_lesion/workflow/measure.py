@@ -13,7 +13,7 @@ from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.measure.registry import CORE
-from napari_lesion.workflow.study import Study
+from napari_lesion.workflow.study import Study, with_identity
 from napari_lesion.workflow.surroundings import surroundings_of
 
 __all__ = ["CORE", "StudyMeasureRequest", "StudyMeasurement", "install_measurement", "measure_study", "request_for"]
@@ -91,6 +91,10 @@ def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -
 
 
 def install_measurement(study: Study, measurement: StudyMeasurement) -> None:
-    """Put measured rows into the study's table, in the order of its lesions; rows of lost labels go."""
+    """Put measured rows into the study's table, in the order of its lesions; rows of lost labels go.
+
+    Names and decisions are those of now, not those of when the job was asked for.
+    """
     table = study.table.updated(measurement.table) if measurement.asked is not None else measurement.table
-    study.table = table.ordered(study.lesions)
+    now = {label: study.lesions[label] for label in measurement.table.rows if label in study.lesions}
+    study.table = with_identity(table, now, study.volume.source).ordered(study.lesions)

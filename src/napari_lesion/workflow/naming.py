@@ -8,8 +8,6 @@ from itertools import count
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.lesion import Lesion
-from napari_lesion.core.table import Row
-from napari_lesion.measure.provenance import lesion_uid
 from napari_lesion.workflow.study import EditRecord, Study, with_identity
 
 LONGEST_NAME = 64
@@ -49,10 +47,7 @@ def rename_lesion(study: Study, label: int, lesion_id: str) -> Lesion:
         return lesion
     renamed = replace(lesion, lesion_id="" if name == str(label) else name, lesion_uid="")
     study.lesions[label] = renamed
-    study.table = with_identity(study.table, {label: renamed})
-    if label in study.table.rows:
-        row: Row = {**study.table.rows[label], "lesion_uid": lesion_uid(study.volume.source, renamed)}
-        study.table = replace(study.table, rows={**study.table.rows, label: row})
+    study.table = with_identity(study.table, {label: renamed}, study.volume.source)
     study.log.append(EditRecord("rename", (label,)))
     study.touched()
     return renamed

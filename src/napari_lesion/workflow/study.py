@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 from napari_lesion.core.findings import Check
 from napari_lesion.core.lesion import Lesion, Review, Status
 from napari_lesion.core.table import LesionTable, Row
-from napari_lesion.core.volume import LabelMap, Volume
+from napari_lesion.core.volume import LabelMap, Source, Volume
+from napari_lesion.measure.provenance import lesion_uid
 
 if TYPE_CHECKING:
     from napari_lesion.workflow.detect import Detection
@@ -124,7 +126,7 @@ class Study:
         decided = now_utc() if decision else ""
         lesion = replace(self.lesions[label], review=decision, reviewed_at=decided)
         self.lesions[label] = lesion
-        self.table = with_identity(self.table, {label: lesion})
+        self.table = with_identity(self.table, {label: lesion}, self.volume.source)
         self.log.append(EditRecord("review", (label,)))
         self.touched()
         return lesion
@@ -135,8 +137,8 @@ class Study:
         return sorted(label for label, lesion in self.lesions.items() if lesion.status != Status.MODEL)
 
 
-def with_identity(table: LesionTable, lesions: dict[int, Lesion]) -> LesionTable:
-    """The table with status, probability, name, decision and times of some lesions brought up to date."""
+def with_identity(table: LesionTable, lesions: Mapping[int, Lesion], source: Source) -> LesionTable:
+    """The table with what is known of some lesions, but not measured, brought up to date: identity and decisions."""
     rows = dict(table.rows)
     for label, lesion in lesions.items():
         if label in rows:
@@ -145,6 +147,7 @@ def with_identity(table: LesionTable, lesions: dict[int, Lesion]) -> LesionTable
                 "probability": lesion.probability,
                 "review": str(lesion.review),
                 "lesion_id": lesion.tracking_id,
+                "lesion_uid": lesion_uid(source, lesion),
                 "edited_at": lesion.edited_at,
                 "reviewed_at": lesion.reviewed_at,
             }
