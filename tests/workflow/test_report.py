@@ -80,8 +80,9 @@ def test_several_lesions_stand_one_a_line_with_one_notice() -> None:
     study.lesions[2] = replace(study.lesions[2], lesion_id="T1")
     lines = report_text(study, [2, 1]).splitlines()
     assert lines[0].startswith("Lesion 2 (T1): 15.8 × 11.2 mm")
-    assert "2020-01-31, axial slice 5 of 8." in lines[0]
-    assert lines[1:] == [SENTENCE, NOTICE]
+    assert lines[1] == SENTENCE.replace("series visit_1 (Chest 1.0), ", "")
+    assert lines[2] == f"Series visit_1 (Chest 1.0), 2020-01-31. {NOTICE}"
+    assert "series visit_1 (Chest 1.0), 2020-01-31, axial slice 5 of 8." in report_text(study, [2])
 
 
 def test_axes_of_the_reader_come_first_and_say_so() -> None:

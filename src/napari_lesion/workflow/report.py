@@ -18,14 +18,17 @@ AXES = ("long_axis_mm", "short_axis_mm")
 def report_text(study: Study, labels: Iterable[int]) -> str:
     """Lesions in words, one line each, the notice at the end; a lesion without measurements is passed over.
 
-    Lengths have one decimal, the mean diameter is in whole millimetres (halves upwards), as Fleischner asks.
+    Lengths have one decimal, the mean diameter is in whole millimetres (halves upwards), as Fleischner asks. The
+    series of several lesions is named once.
     """
-    lines = [_sentence(study, label) for label in labels if study.table.rows.get(label)]
-    if not lines:
+    known = [label for label in labels if study.table.rows.get(label)]
+    if not known:
         return ""
-    if len(lines) == 1:
-        return f"{lines[0]} {NOTICE}"
-    return "\n".join((*lines, NOTICE))
+    series = _series(study, study.table.rows[known[0]])
+    if len(known) == 1:
+        return f"{_sentence(study, known[0], series)} {NOTICE}"
+    lines = [_sentence(study, label) for label in known]
+    return "\n".join((*lines, f"{series[:1].upper()}{series[1:]}. {NOTICE}"))
 
 
 def spreadsheet_text(table: LesionTable, labels: Iterable[int], names: Sequence[str]) -> str:
@@ -61,13 +64,15 @@ def shown_slice(study: Study, row: Row) -> str:
     return f"{round(float(view.to_display(native)[0])) + 1} of {view.display_shape[0]}"
 
 
-def _sentence(study: Study, label: int) -> str:
+def _sentence(study: Study, label: int, series: str = "") -> str:
     row = study.table.rows[label]
     name = study.lesions[label].tracking_id
     title = f"Lesion {label}" if name == str(label) else f"Lesion {label} ({name})"
     facts = [_size(row), _volume(study.table, row), str(row.get("nodule_type") or ""), _mean(study.table, row)]
     said = ", ".join(fact for fact in facts if fact) or "not measured"
-    return f"{title}: {said}; {', '.join(part for part in _place(study, row) if part)}."
+    where = shown_slice(study, row)
+    place = ", ".join(part for part in (series, f"axial slice {where}" if where else "") if part)
+    return f"{title}: {'; '.join(part for part in (said, place) if part)}."
 
 
 def _size(row: Row) -> str:
@@ -108,11 +113,10 @@ def _mean(table: LesionTable, row: Row) -> str:
     return ""
 
 
-def _place(study: Study, row: Row) -> list[str]:
+def _series(study: Study, row: Row) -> str:
     source = study.volume.source
-    series = f"{source.case} ({source.description})" if source.description else source.case
-    where = shown_slice(study, row)
-    return [f"series {series}", str(row.get("series_date") or ""), f"axial slice {where}" if where else ""]
+    name = f"{source.case} ({source.description})" if source.description else source.case
+    return ", ".join(part for part in (f"series {name}", str(row.get("series_date") or "")) if part)
 
 
 def _with_errors(table: LesionTable, names: Sequence[str]) -> list[str]:

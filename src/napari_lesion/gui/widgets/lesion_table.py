@@ -264,15 +264,21 @@ class LesionTableView(QTableView):
 
         Where a somewhat smaller font lets all columns stand side by side, it is used; otherwise the table scrolls.
         """
-        room = self.viewport().width()
+        # the same with and without a scroll bar: its coming and going must not change what it depends on
+        room = self.width() - 2 * self.frameWidth() - self.verticalScrollBar().sizeHint().width()
         fitting = (shrink for shrink in SHRINKS if sum(self._widths(shrink)) <= room)
-        for index, wide in enumerate(self._widths(next(fitting, 1.0))):
+        widths = self._widths(next(fitting, 1.0))
+        header = smaller(self.font(), self.delegate.shrink)
+        if header != self.horizontalHeader().font():
+            self.horizontalHeader().setFont(header)
+        for index, wide in enumerate(widths):
             self.setColumnWidth(index, wide)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Use the room that there is."""
         super().resizeEvent(event)
-        self.fit_columns()
+        if event.size().width() != event.oldSize().width():
+            self.fit_columns()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow another font."""
@@ -310,8 +316,7 @@ class LesionTableView(QTableView):
 
     def _widths(self, shrink: float) -> list[int]:
         self.delegate.shrink = shrink
-        self.horizontalHeader().setFont(smaller(self.font(), shrink))
-        metrics = self.horizontalHeader().fontMetrics()
+        metrics = QFontMetrics(smaller(self.font(), shrink))
         wide = []
         for index, column in enumerate(self.source.columns):
             title = max(metrics.horizontalAdvance(text) for text in (column.title, column.below))
