@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_lesion.core.errors import OutputError
+from napari_lesion.core.findings import Check, Finding, Level
 from napari_lesion.core.lesion import Review
 from napari_lesion.io import masks
 from napari_lesion.workflow.export import MASK_FORMATS, ExportParameters, ExportRequest, export_study, install_export
@@ -78,6 +79,7 @@ def identified(detected: Study, tmp_path: Path) -> Study:
         headers={"patient": "2.25.7"},
     )
     detected.volume = replace(detected.volume, source=source)
+    detected.check = Check((Finding(Level.YELLOW, "file_comment", "A comment says: Doe moved during the scan"),))
     return detected
 
 

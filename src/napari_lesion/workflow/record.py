@@ -30,6 +30,7 @@ RECORDED_LIBRARIES = (
 UID_COLUMNS = ("lesion_uid", "series_uid", "sop_instance_uid")
 DATE_COLUMNS = ("series_date",)
 PSEUDONYM_DIGITS = 12
+COMMENT = "file_comment"
 
 
 def product_record() -> dict[str, Any]:
@@ -62,6 +63,7 @@ def input_record(volume: Volume, check: Check, *, pseudonymise: bool = False) ->
         record["series_uid"] = _hidden_uid(source.series_uid)
         record["path"] = record["description"] = record["series_date"] = ""
         record["case"] = pseudonymous_case(source.case)
+        record["check"] = _without_comments(check).as_dict()
     return record
 
 
@@ -96,6 +98,12 @@ def pseudonymous_case(case: str) -> str:
 def pseudonymous_table(table: LesionTable) -> LesionTable:
     """The table with UIDs and cases replaced by keyed hashes, and without dates of the study."""
     return replace(table, rows={label: _hidden(row) for label, row in table.rows.items()})
+
+
+def _without_comments(check: Check) -> Check:
+    """The findings without free text of the file."""
+    found = (replace(f, message="The file has a comment") if f.code == COMMENT else f for f in check.findings)
+    return Check(tuple(found))
 
 
 def _hidden(row: Row) -> Row:
