@@ -40,7 +40,12 @@ SPACINGS: tuple[Triple, ...] = (
 SMALLEST, LARGEST = 4.0, 40.0
 RATIOS = (0.5, 1.0)
 BANDS = ((4.0, 8.0), (8.0, 15.0), (15.0, 40.0))
-COLUMNS = {"volume_mm3": "volume_err_mm3", "long_axis_mm": "long_axis_err_mm", "short_axis_mm": "short_axis_err_mm"}
+COLUMNS = {
+    "volume_mm3": "volume_err_mm3",
+    "long_axis_mm": "long_axis_err_mm",
+    "short_axis_mm": "short_axis_err_mm",
+    "mean_diameter_mm": "mean_diameter_err_mm",
+}
 NAMES = (*COLUMNS, *COLUMNS.values())
 
 
@@ -87,7 +92,8 @@ def run(spacing: Triple, bodies: int, seed: int, ratios: tuple[float, float] = R
         if not mask.any():
             continue
         row = measure(mask, spacing)
-        truth = (body.volume, *axial_axes(body))
+        long, short = axial_axes(body)
+        truth = (body.volume, long, short, (long + short) / 2.0)
         kinds.append(number % 2)
         diameters.append(body.diameter)
         errors.append([true - row[name] for true, name in zip(truth, COLUMNS, strict=True)])

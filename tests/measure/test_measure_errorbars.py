@@ -17,7 +17,7 @@ Triple = tuple[float, float, float]
 
 ERRORS = {spec.name: spec.error for spec in FEATURES if spec.error}
 SPACINGS = [(0.5, 0.5, 0.5), (1.0, 0.7, 0.7), (2.5, 0.7, 0.7), (5.0, 0.8, 0.8)]
-NAMES = ("volume_mm3", "long_axis_mm", "short_axis_mm")
+NAMES = ("volume_mm3", "long_axis_mm", "short_axis_mm", "mean_diameter_mm")
 
 
 def bars(mask: np.ndarray, spacing: Triple) -> dict[str, tuple[float, float]]:
@@ -50,7 +50,8 @@ def test_coverage(spacing: Triple) -> None:
             continue
         count += 1
         found = bars(mask, spacing)
-        for name, truth in zip(NAMES, (body.volume, *axial_axes(body)), strict=True):
+        long, short = axial_axes(body)
+        for name, truth in zip(NAMES, (body.volume, long, short, (long + short) / 2), strict=True):
             value, half = found[name]
             errors[name].append(truth - value)
             halves[name].append(half)
@@ -70,7 +71,9 @@ def test_a_small_body_in_thick_slices() -> None:
     inside = []
     for _ in range(150):
         found = bars(digitise(body, (5.0, 0.8, 0.8), random.uniform(-0.5, 0.5, 3) * (5.0, 0.8, 0.8)), (5.0, 0.8, 0.8))
-        inside.append([abs(found[n][0] - t) <= found[n][1] for n, t in zip(NAMES, (body.volume, 6, 6), strict=True)])
+        inside.append(
+            [abs(found[n][0] - t) <= found[n][1] for n, t in zip(NAMES, (body.volume, 6, 6, 6), strict=True)]
+        )
         assert found["volume_mm3"][1] > 0.1 * body.volume
     assert np.mean(inside, axis=0).min() >= 0.88
 

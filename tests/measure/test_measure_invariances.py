@@ -177,7 +177,7 @@ def test_scaling_of_a_scene(scene: Scene, factor: float) -> None:
 
 
 POSITIONS = ("centroid_", "inner_point_", "long_axis_", "short_axis_", "bbox_", "manual_")
-UNCLASSED = {"nonfinite_voxels", "flags"}
+UNCLASSED = {"flags"}
 
 
 def test_every_measure_declares_how_it_behaves() -> None:

@@ -20,7 +20,7 @@ that lies along the grid is off by up to half a voxel all over.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -186,6 +186,20 @@ def long_axis_error(c: LesionContext) -> float:
 def short_axis_error(c: LesionContext) -> float:
     """95 % half width of ``short_axis_mm``, mm."""
     return _axis_error(c.axes.short_mm, c.axes.long_mm, SHORT_AXIS, c)
+
+
+def mean_diameter_error(c: LesionContext) -> float:
+    """95 % half width of ``mean_diameter_mm``, mm.
+
+    On a round section the short axis has to lie across whatever came out as the long one: what one gains the other
+    loses, and their mean is the surer for it.
+    """
+    long, short = c.axes.long_mm, c.axes.short_mm
+    sides = (long, short, LONG_AXIS), (short, long, replace(SHORT_AXIS, sd_round=0.0))
+    pixels = [_pixel_effect(length, across, noise, c) for length, across, noise in sides]
+    losses = [_loss_between_slices(length, c) for length in (long, short)]
+    bias = sum(loss - shift for (shift, _), (loss, _) in zip(pixels, losses, strict=True)) / 2.0
+    return half_width(bias, math.hypot(*(sd for _, sd in pixels), sum(sd for _, sd in losses)) / 2.0)
 
 
 def _axis_error(length: float, across: float, noise: AxisNoise, c: LesionContext) -> float:

@@ -156,6 +156,7 @@ SIZE: tuple[FeatureSpec, ...] = (
         "Mean diameter",
         function=_mean_diameter,
         definition="Mean of long and short axis, not rounded.",
+        error="mean_diameter_err_mm",
         reference=FLEISCHNER,
         code="(SCT 81827009) Diameter",
         invariance=("T", "F2", "S1"),

@@ -16,6 +16,7 @@ from napari_lesion.measure.errorbars import (
     SHORT_AXIS,
     AxisNoise,
     long_axis_error,
+    mean_diameter_error,
     short_axis_error,
     volume_error,
 )
@@ -223,6 +224,14 @@ UNCERTAINTY: tuple[FeatureSpec, ...] = (
         definition=_axis_definition("short axis", SHORT_AXIS, "long²/(2·short)"),
         needs=("axes", "moments"),
     ),
+    _mm(
+        "mean_diameter_err_mm",
+        "Mean diameter ±",
+        function=mean_diameter_error,
+        definition="95 % half width of the mean diameter, from the parts of both axes; what one axis gains and the "
+        "other loses on a round section is left out. No reader, model, threshold or partial volume in it.",
+        needs=("axes", "moments"),
+    ),
     FeatureSpec(
         "nonfinite_voxels",
         "Non-finite voxels",
@@ -231,6 +240,7 @@ UNCERTAINTY: tuple[FeatureSpec, ...] = (
         "Voxels of the lesion whose intensity is NaN or infinite; left out of the density, kept in the geometry.",
         ucum="1",
         decimals=0,
+        invariance=("T", "F", "S0"),
         needs=("intensities",),
     ),
     FeatureSpec(
