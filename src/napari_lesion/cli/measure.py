@@ -18,9 +18,7 @@ def measure(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file or DICOM folder.")],
     masks: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="MASK", help="Label maps on the grid of the image; every value but 0 is one lesion."
-        ),
+        typer.Argument(metavar="MASK", help="Label maps on the grid of the image; every value but 0 is one lesion."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="Table to write.")],
     parameters: MeasureParameters,
