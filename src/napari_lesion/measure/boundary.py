@@ -234,6 +234,7 @@ FORM: tuple[FeatureSpec, ...] = (
         code="(DCM 112136) Spiculated, as finding",
         decimals=3,
         invariance=("T", "F2"),
+        experimental=True,
         needs=("opening", "edge"),
     ),
     _one(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.grid import Triple
-from napari_lesion.measure.boundary_near import RING_MM, Neighbourhood
+from napari_lesion.measure.boundary_near import Neighbourhood
 from napari_lesion.measure.ring import SLACK
 from napari_lesion.measure.topology import components_26, distance_inside
 
@@ -62,12 +62,13 @@ def body_of(c: LesionContext) -> BoolArray:
     edge = c.edge
     if not np.isfinite(edge.offset_mm):
         return c.mask
-    view = c.near.inner(c.away.shape)
+    near, close = c.near, c.around.close
+    view = near.inner(close.shape)
     level = edge.outside_level + BODY_LEVEL * (edge.inside_level - edge.outside_level)
-    image, lesion = c.near.image[view], c.near.lesion[view]
+    image, lesion = near.image[view], near.lesion[view]
     body = image >= level if edge.inside_level > edge.outside_level else image <= level
-    body &= c.away <= RING_MM * (1 + SLACK)
-    body &= ~c.near.blocked[view]
+    body &= close
+    body &= ~near.blocked[view]
     body |= lesion
     labels, count = components_26(body)
     if count > 1:
@@ -98,7 +99,7 @@ def opening_of(body: BoolArray, spacing: Triple) -> Opening:
         return Opening(float("nan"), float("nan"), radius)
     away = distance_inside(~core, spacing, closed=False)
     rest = body & (away > radius * (1 + SLACK))
-    return Opening(float(np.count_nonzero(rest)) / count, float(_spicules(rest, away - np.float32(radius))), radius)
+    return Opening(float(np.count_nonzero(rest)) / count, float(_spicules(rest, away[rest] - radius)), radius)
 
 
 def _spicules(rest: BoolArray, away: npt.NDArray[np.floating]) -> int:
@@ -108,7 +109,7 @@ def _spicules(rest: BoolArray, away: npt.NDArray[np.floating]) -> int:
     inside = labels[rest]
     sizes = np.bincount(inside, minlength=count + 1)
     far = np.zeros(count + 1)
-    np.maximum.at(far, inside, away[rest])
+    np.maximum.at(far, inside, away)
     return int(np.count_nonzero((sizes >= SPICULE_VOXELS) & (far >= SPICULE_MM * (1 - SLACK))))
 
 
@@ -204,8 +205,10 @@ def contact_of(near: Neighbourhood, spacing: Triple) -> float:
     """
     if near.organ is None:
         return float("nan")
-    view = tuple(slice(extra - 1, n - extra + 1) for extra, n in zip(near.margin, near.lesion.shape, strict=True))
-    lesion, organ, known = near.lesion[view], near.organ[view], near.known[view]
+    known = np.zeros(near.lesion.shape, dtype=bool)
+    known[near.within] = True
+    view = near.inner(tuple(n - 2 * extra + 2 for extra, n in zip(near.margin, near.lesion.shape, strict=True)))
+    lesion, organ, known = near.lesion[view], near.organ[view], known[view]
     touching = total = 0.0
     for axis in range(3):
         area = float(np.prod(spacing)) / spacing[axis]

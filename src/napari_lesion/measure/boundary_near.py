@@ -11,7 +11,6 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Triple
 from napari_lesion.core.surroundings import Region
-from napari_lesion.measure.topology import distance_inside
 
 if TYPE_CHECKING:
     from napari_lesion.measure.context import LesionContext
@@ -39,8 +38,8 @@ class Neighbourhood:
         Voxels of other labels; None when there are none.
     blocked
         Voxels that no statistics may use: beyond the image, not finite, of another label, outside the organ.
-    known
-        Voxels within the image.
+    within
+        The part of the crop that lies within the image.
     organ
         The organ and the lesion, holes filled; None when it is not known.
     margin
@@ -51,7 +50,7 @@ class Neighbourhood:
     lesion: BoolArray
     other: BoolArray | None
     blocked: BoolArray
-    known: BoolArray
+    within: Box
     organ: BoolArray | None
     margin: Margin
 
@@ -76,9 +75,8 @@ def look_around(c: LesionContext) -> Neighbourhood:
     image[place] = c.volume.array[inside]
     lesion = np.zeros(shape, dtype=bool)
     lesion[tuple(slice(extra, extra + n) for n, extra in zip(c.mask.shape, margin, strict=True))] = c.mask
-    known = np.zeros(shape, dtype=bool)
-    known[place] = True
-    blocked = ~known
+    blocked = np.ones(shape, dtype=bool)
+    blocked[place] = False
     organ = None
     if c.surroundings.organ is not None:
         organ = np.zeros(shape, dtype=bool)
@@ -91,7 +89,7 @@ def look_around(c: LesionContext) -> Neighbourhood:
         bad = ~np.isfinite(image)
         image[bad] = 0
         blocked |= bad
-    return Neighbourhood(image, lesion, other, blocked, known, organ, margin)
+    return Neighbourhood(image, lesion, other, blocked, place, organ, margin)
 
 
 def _other_labels(c: LesionContext, inside: Box, place: Box, lesion: BoolArray) -> BoolArray | None:
@@ -104,13 +102,6 @@ def _other_labels(c: LesionContext, inside: Box, place: Box, lesion: BoolArray) 
     other[place] = labelled
     other &= ~lesion
     return other
-
-
-def distance_around(c: LesionContext) -> npt.NDArray[np.floating]:
-    """Distance to the nearest voxel of the lesion, mm, in the middle of the crop, as far as the ring reaches."""
-    margin = margin_of(pixel_of(c) + RING_MM, c.spacing)
-    shape = tuple(n + 2 * extra for n, extra in zip(c.mask.shape, margin, strict=True))
-    return distance_inside(~c.near.lesion[c.near.inner(shape)], c.spacing, closed=False)
 
 
 def margin_of(reach_mm: float, spacing: Triple) -> Margin:

@@ -19,12 +19,12 @@ from napari_lesion.measure import configurations, hull, spatial, topology
 from napari_lesion.measure.axes import InPlaneAxes, in_plane_axes
 from napari_lesion.measure.boundary_edge import EdgeProfile, edge_of
 from napari_lesion.measure.boundary_form import Opening, body_of, opening_of
-from napari_lesion.measure.boundary_near import Neighbourhood, distance_around, look_around, pixel_of
+from napari_lesion.measure.boundary_near import Neighbourhood, look_around
 from napari_lesion.measure.boundary_surface import Surface, surface_of
 from napari_lesion.measure.distribution import Distribution
 from napari_lesion.measure.extremes import stored_extremes
 from napari_lesion.measure.moments import Moments, moments_of
-from napari_lesion.measure.ring import Ring, ring_of
+from napari_lesion.measure.ring import Around, Ring, around_of
 from napari_lesion.measure.spec import Scale, scale_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -36,6 +36,7 @@ SOLID_VOXELS = 3
 AUTOCORRELATION_LIMIT = 20000
 AIR_HU = 1000.0
 FEW_VOXELS = 64
+KEPT_VOXELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -258,10 +259,19 @@ class LesionContext:
         size: FloatArray = np.asarray(self.mask.shape) * np.asarray(self.spacing)
         return size
 
-    @cached_property
+    @property
     def depth(self) -> npt.NDArray[np.floating]:
         """Distance of each voxel of the crop to the nearest voxel centre outside, mm; 0 outside."""
+        return self._depth if self._is_kept else topology.distance_inside(self.mask, self.spacing)
+
+    @cached_property
+    def _depth(self) -> npt.NDArray[np.floating]:
         return topology.distance_inside(self.mask, self.spacing)
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether arrays of the size of the crop are kept for the next measure; those of large lesions are not."""
+        return self.mask.size <= KEPT_VOXELS
 
     @cached_property
     def inside_distance(self) -> tuple[float, tuple[int, int, int]]:
@@ -276,20 +286,24 @@ class LesionContext:
 
     # boundary
 
-    @cached_property
+    @property
     def near(self) -> Neighbourhood:
         """The lesion and its surroundings."""
+        return self._near if self._is_kept else look_around(self)
+
+    @cached_property
+    def _near(self) -> Neighbourhood:
         return look_around(self)
 
     @cached_property
-    def away(self) -> npt.NDArray[np.floating]:
-        """Distance to the lesion around it, mm."""
-        return distance_around(self)
+    def around(self) -> Around:
+        """The ring, and the voxels that are close to the lesion."""
+        return around_of(self)
 
-    @cached_property
+    @property
     def ring(self) -> Ring:
         """Statistics of the tissue around the lesion."""
-        return ring_of(self.near, self.away, self.spacing, pixel_of(self))
+        return self.around.ring
 
     @cached_property
     def surface(self) -> Surface:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.grid import Triple
-from napari_lesion.measure.boundary_near import RING_MM, Neighbourhood
+from napari_lesion.measure.boundary_near import RING_MM, margin_of, pixel_of
+from napari_lesion.measure.topology import distance_inside
+
+if TYPE_CHECKING:
+    from napari_lesion.measure.context import LesionContext
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -40,30 +45,40 @@ class Ring:
         return self.voxels < RING_VOXELS
 
 
-def ring_of(near: Neighbourhood, away: npt.NDArray[np.floating], spacing: Triple, pixel: float) -> Ring:
-    """Ring of a lesion.
+@dataclass(frozen=True, eq=False)
+class Around:
+    """What distance from the lesion decides.
 
     Parameters
     ----------
-    near
-        The lesion and its surroundings.
-    away
-        Distance to the lesion, mm, in the middle of the crop.
-    spacing
-        Spacing (z, y, x), mm.
-    pixel
-        Width of the layer of partial volume, mm, which is skipped around the lesion and around other labels.
+    ring
+        Statistics of the ring.
+    close
+        Voxels at most 3 mm from the lesion, in the middle of its neighbourhood.
     """
-    view = near.inner(away.shape)
+
+    ring: Ring
+    close: BoolArray
+
+
+def around_of(c: LesionContext) -> Around:
+    """Ring of a lesion, and the voxels close to it."""
+    near, pixel = c.near, pixel_of(c)
+    margin = margin_of(pixel + RING_MM, c.spacing)
+    view = near.inner(tuple(n + 2 * extra for n, extra in zip(c.mask.shape, margin, strict=True)))
+    away = distance_inside(~near.lesion[view], c.spacing, closed=False)
     ring = away <= (pixel + RING_MM) * (1 + SLACK)
     ring &= away > pixel * (1 + SLACK)
     ring &= ~near.blocked[view]
     if near.other is not None:
-        ring &= ~grown(near.other[view], spacing, pixel)
-    values = near.image[view][ring].astype(np.float64)
+        ring &= ~grown(near.other[view], c.spacing, pixel)
+    return Around(_statistics(near.image[view][ring]), away <= RING_MM * (1 + SLACK))
+
+
+def _statistics(values: npt.NDArray[Any]) -> Ring:
     if values.size < RING_VOXELS:
         return Ring(values.size, float("nan"), float("nan"))
-    return Ring(values.size, float(values.mean()), float(values.std()))
+    return Ring(values.size, float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)))
 
 
 def grown(mask: BoolArray, spacing: Triple, radius: float) -> BoolArray:
