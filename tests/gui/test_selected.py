@@ -273,7 +273,7 @@ def test_plots_are_drawn_in_both_themes(ready: Any) -> None:
             picture = plot.grab().toImage()
             places = [(x, y) for x in range(0, picture.width(), 2) for y in range(0, picture.height(), 2)]
             colours = {picture.pixelColor(x, y).name() for x, y in places}
-            assert plot.colour.name() in colours
+            assert plot.ink.name() in colours
             assert (picture.pixelColor(2, picture.height() - 2).lightness() > 127) == (theme == "light")
             assert plot.accessibleName()
             assert plot.accessibleDescription()

@@ -232,10 +232,14 @@ def column_choices(table: LesionTable) -> dict[str, list[ColumnChoice]]:
     taken = {LABEL, *(choice.name for choice in main)}
     groups = {READ_FIRST: main} if main else {}
     for family, members in by_family(table.columns).items():
-        choices = [ColumnChoice(c.name, c.header, column_tip(c)) for c in members if c.name not in taken]
+        choices = [ColumnChoice(c.name, _words(c), column_tip(c)) for c in members if c.name not in taken]
         if choices:
             groups[family.capitalize()] = choices
     return groups
+
+
+def _words(column: Column) -> str:
+    return f"{column.header}, experimental" if column.experimental else column.header
 
 
 def _counts(study: Study) -> str:

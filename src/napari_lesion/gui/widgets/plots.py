@@ -25,6 +25,10 @@ SCALE_LINES_HIGH = 4.2
 GAP = 3
 POINT = 3.5
 SHADE = 60
+HALF = 128
+DARKER = 135
+LEVELS = 20
+MOST_DECIMALS = 4
 SIZE_TICKS = (1, 2, 5, 10, 20, 40, 100, 200, 400)
 LEAST_SIZE, LARGEST_SIZE = 1.0, 40.0
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -140,8 +144,13 @@ class Plot(QWidget):
         return smaller(self.font())
 
     @property
+    def ink(self) -> QColor:
+        """Colour of the lesion, darker on a light background."""
+        return self.colour if self._back.lightness() < HALF else self.colour.darker(DARKER)
+
+    @property
     def _shade(self) -> QColor:
-        shade = QColor(self.colour)
+        shade = QColor(self.ink)
         shade.setAlpha(SHADE)
         return shade
 
@@ -161,7 +170,7 @@ class HistogramPlot(Plot):
             self.tell("", ["No voxel has a value."])
             return
         h = histogram
-        at = _rounding(h.unit)
+        at = _rounding(h.unit, float(h.edges[1] - h.edges[0]))
         facts = (
             f"Histogram of {int(h.counts.sum()):,} voxels in steps of {h.edges[1] - h.edges[0]:g} {h.unit}.",
             f"Mean {at(h.mean)} (line), median {at(h.median)} (dashed), 10th to 90th percentile {at(h.p10)} to "
@@ -179,11 +188,11 @@ class HistogramPlot(Plot):
         y = Scale(0.0, float(h.counts.max()) * 1.05, area.bottom() - POINT, area.top())
         for left, right, count in zip(h.edges[:-1], h.edges[1:], h.counts, strict=True):
             bar = QRectF(QPointF(x.at(left), y.at(float(count))), QPointF(x.at(right), y.start))
-            painter.fillRect(bar.adjusted(0, 0, -0.5 if bar.width() > 3 else 0, 0), self.colour)
+            painter.fillRect(bar.adjusted(0, 0, -0.5 if bar.width() > 3 else 0, 0), self.ink)
         painter.fillRect(QRectF(QPointF(x.at(h.p10), y.start + 1), QPointF(x.at(h.p90), area.bottom())), self._text)
         self.upright(painter, x.at(h.mean), area, Qt.PenStyle.SolidLine, self._text)
         self.upright(painter, x.at(h.median), area, Qt.PenStyle.DashLine, self._text)
-        at = _rounding(h.unit)
+        at = _rounding(h.unit, float(h.edges[1] - h.edges[0]))
         ends = [(x.at(value), at(value)) for value in (x.low, x.high)]
         marks = [mark for mark in h.marks if x.holds(mark.value)]
         for mark in marks:
@@ -233,7 +242,7 @@ class EdgePlot(Plot):
         painter.setBrush(self._shade)
         painter.drawPolygon(QPolygonF(band))
         self.upright(painter, x.at(0.0), area, Qt.PenStyle.DashLine, self._dim)
-        painter.setPen(QPen(self.colour, 2))
+        painter.setPen(QPen(self.ink, 2))
         painter.drawPolyline(QPolygonF(_points(x, y, e.offsets_mm[known], e.median[known])))
         painter.setPen(QPen(self._back, 1))
         painter.setBrush(self._text)
@@ -241,13 +250,14 @@ class EdgePlot(Plot):
             painter.drawEllipse(QPointF(x.at(offset), y.at(value)), POINT, POINT)
         ends = (f"{number_text(x.low, 0)} mm", "0", f"+{number_text(x.high, 0)} mm")
         self.below(painter, area, list(zip((x.start, x.at(0.0), x.end), ends, strict=True)))
-        self._draw_levels(painter, area, y, (float(np.nanmax(e.median)), float(np.nanmin(e.median))))
+        self._draw_levels(painter, area, y, e)
 
-    def _draw_levels(self, painter: QPainter, area: QRectF, y: Scale, levels: tuple[float, float]) -> None:
+    def _draw_levels(self, painter: QPainter, area: QRectF, y: Scale, e: Edge) -> None:
         """The highest and the lowest median, at the right edge, away from the curve."""
         painter.setPen(self._dim)
         high = painter.fontMetrics().height()
-        at = _rounding(self._edge.unit if self._edge is not None else "")
+        levels = float(np.nanmax(e.median)), float(np.nanmin(e.median))
+        at = _rounding(e.unit, (y.high - y.low) / LEVELS)
         for level, side in zip(levels, (RIGHT, LEFT), strict=True):
             top = min(max(y.at(level) - high / 2, area.top()), area.bottom() - high)
             painter.drawText(QRectF(area.left(), top, area.width(), high), int(side), at(level))
@@ -315,7 +325,7 @@ class SizePlot(Plot):
         if math.isfinite(s.long_axis_mm):
             stroke = x.at(s.long_axis_mm)
             painter.drawLine(QPointF(stroke, middle - POINT - 2), QPointF(stroke, middle + POINT + 2))
-        painter.setBrush(self.colour)
+        painter.setBrush(self.ink)
         reach = POINT + 1.5
         corners = ((0, -reach), (reach, 0), (0, reach), (-reach, 0))
         painter.drawPolygon(QPolygonF([QPointF(centre + dx, middle + dy) for dx, dy in corners]))
@@ -331,7 +341,7 @@ def _largest(scale: SizeScale) -> float:
     )
 
 
-def _rounding(unit: str) -> Callable[[float], str]:
-    """How values of a unit are written: HU without decimals."""
-    decimals = 0 if unit == "HU" else 1
+def _rounding(unit: str, step: float) -> Callable[[float], str]:
+    """How values of a unit are written that lie ``step`` apart: HU without decimals, others with those that tell."""
+    decimals = 0 if unit == "HU" else max(0, min(MOST_DECIMALS, math.ceil(-math.log10(step)))) if step > 0 else 1
     return lambda value: number_text(value, decimals)
