@@ -1,0 +1,201 @@
+"""Write the classifier as a MONAI bundle with its figures and its card.
+
+``python -m napari_lesion.training.classifier.bundle --data DATA --run DIR --figures figures.json --out BUNDLE``
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from napari_lesion.core.errors import InputError
+from napari_lesion.training.bundle import half_precision, write_configs
+from napari_lesion.training.checkpoints import load_weights, save_atomically
+from napari_lesion.training.classifier.bundle_config import KEPT_OUTPUTS, inference_config, metadata
+from napari_lesion.training.classifier.cross_validate import (
+    BOOSTED,
+    DIAMETER,
+    ENSEMBLE,
+    NETWORK,
+    boosted_without,
+    sources,
+)
+from napari_lesion.training.classifier.fold_scores import cross_fitted
+from napari_lesion.training.classifier.judged import Heads, Truths, fit_heads
+from napari_lesion.training.classifier.measured import Measures, measure_slices
+from napari_lesion.training.classifier.networks import folder_of, held_out_singles
+from napari_lesion.training.classifier.recipe import Recipe
+from napari_lesion.training.classifier.slices import NoduleSlice, load_slices
+
+if TYPE_CHECKING:
+    import torch
+
+LINEAR = ("temperature", "platt")
+"""Calibrations that a bundle can state; steps would tie lesions."""
+
+TEMPLATE = "card.md.j2"
+FIGURES = "figures.json"
+HISTORY = "history.md"
+
+
+@dataclass(frozen=True, eq=False)
+class Shipped:
+    """What a bundle is made of.
+
+    Parameters
+    ----------
+    recipe
+        Of the networks.
+    networks
+        Weights by name of the member, with the outputs that ship.
+    trees
+        Arrays of the boosted models, by member and name; empty to leave them out.
+    measures
+        Columns that the trees ask for.
+    heads
+        Calibrations by name of the model.
+    figures
+        Report of `cross_validate`.
+    patients
+        Everyone who was trained on.
+    """
+
+    recipe: Recipe
+    networks: dict[str, dict[str, torch.Tensor]]
+    trees: dict[str, Any]
+    measures: tuple[str, ...]
+    heads: dict[str, Heads]
+    figures: dict[str, Any]
+    patients: tuple[str, ...]
+
+
+def shipped_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
+    """Weights of one network in half precision, with the outputs that ship.
+
+    Raises
+    ------
+    InputError
+        When the network is not trained yet, or by another recipe.
+    """
+    import torch
+
+    content = load_weights(path)
+    if content["recipe"] != recipe.digest:
+        raise InputError(f"{path} cannot be shipped", "it was trained by another recipe", "Train the networks again")
+    state = dict(content["network"])
+    kept = torch.tensor(KEPT_OUTPUTS)
+    state.update({name: state[name][kept] for name in ("fc.weight", "fc.bias")})
+    return {name: value.contiguous() for name, value in half_precision(state).items()}
+
+
+def gather(
+    nodules: Sequence[NoduleSlice], measures: Measures, run: Path, figures: dict[str, Any], recipe: Recipe
+) -> Shipped:
+    """Collect the networks, trees and calibrations of a finished run.
+
+    Parameters
+    ----------
+    nodules, measures
+        All nodules and what the engine measured on them.
+    run
+        Folder of the run.
+    figures
+        Report of `cross_validate` on it.
+    recipe
+        Recipe that the networks were trained by.
+    """
+    truths = Truths.of(nodules)
+    every = sources(nodules, measures, run)
+    heads = {}
+    for name in (NETWORK, BOOSTED, ENSEMBLE):
+        scores = cross_fitted(nodules, every[name]).scores
+        heads[name] = fit_heads(scores, truths, np.arange(len(nodules)), LINEAR)
+    trees: dict[str, Any] = {}
+    networks = {}
+    for held_out in held_out_singles():
+        member = f"without_{held_out[0]}"
+        networks[member] = shipped_weights(folder_of(run, held_out) / "weights.pt", recipe)
+        model = boosted_without(nodules, measures, held_out, run)
+        trees.update({f"{member}.{name}": array for name, array in model.to_arrays().items()})
+    patients = tuple(sorted({nodule.patient_id for nodule in nodules}))
+    return Shipped(recipe, networks, trees, measures.names, heads, figures, patients)
+
+
+def write_bundle(folder: Path, shipped: Shipped) -> None:
+    """Write configs, weights, trees, figures and card; the licence stands beside them."""
+    own = {
+        "members": list(shipped.networks),
+        "heads": {name: _plain(heads) for name, heads in shipped.heads.items()},
+        "measures": list(shipped.measures),
+        "recipe": shipped.recipe.digest,
+    }
+    auc = shipped.figures["models"][ENSEMBLE]["suspicious"]["all sizes"]["auc"]
+    write_configs(
+        folder,
+        inference_config(shipped.recipe, shipped.heads[NETWORK]),
+        metadata(shipped.recipe, own, shipped.patients, auc),
+    )
+    for name in ("models", "docs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    save_atomically(shipped.networks, folder / "models" / "model.pt")
+    np.savez_compressed(folder / "models" / "trees.npz", allow_pickle=False, **shipped.trees)
+    text = json.dumps(shipped.figures, indent=1) + "\n"
+    (folder / "docs" / FIGURES).write_text(text, encoding="utf-8")
+    write_card(folder, shipped)
+
+
+def _plain(heads: Heads) -> dict[str, Any]:
+    return {name: getattr(heads, name).to_json() for name in ("suspicious", "texture", "calcified")}
+
+
+def write_card(folder: Path, shipped: Shipped) -> Path:
+    """Write ``docs/README.md`` from the figures and ``docs/history.md``, when that is there."""
+    import jinja2
+
+    text = (files("napari_lesion.training.classifier") / TEMPLATE).read_text(encoding="utf-8")
+    history = folder / "docs" / HISTORY
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment.filters["figure"] = _figure
+    card = environment.from_string(text).render(
+        recipe=shipped.recipe,
+        figures=shipped.figures,
+        models=[name for name in (DIAMETER, BOOSTED, NETWORK, ENSEMBLE) if name in shipped.figures["models"]],
+        best=ENSEMBLE,
+        members=len(shipped.networks),
+        parameters=sum(value.numel() for value in next(iter(shipped.networks.values())).values()),
+        patients=shipped.patients,
+        history=history.read_text(encoding="utf-8") if history.is_file() else "",
+    )
+    path = folder / "docs" / "README.md"
+    path.write_text(card, encoding="utf-8")
+    return path
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    """A number for a table; a dash where it is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with lidc_slices.")],
+    run: Annotated[Path, typer.Option(help="Folder of the trained networks.")],
+    figures: Annotated[Path, typer.Option(help="Report of the cross-validation of the same run.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+) -> None:
+    """Write the bundle of a finished run."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    nodules = load_slices(data)
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    write_bundle(out, gather(nodules, measure_slices(nodules, run / "measures.npz"), run, found, Recipe()))
+
+
+if __name__ == "__main__":
+    typer.run(main)
