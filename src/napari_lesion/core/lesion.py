@@ -73,6 +73,12 @@ class Lesion:
         Axes that the reader set by hand; None when there are none.
     finding
         What a model with several classes calls it; empty for a model that knows one kind of lesion.
+    threshold
+        Threshold of this mark alone, 0 to 1, when the reader gave it one of its own; NaN for that of the study.
+    agreement
+        How well the passes of a test-time augmentation agree on the mark, 0 to 1; NaN without augmentation.
+    volume_range_mm3
+        Smallest and largest volume that they give it, mm³; NaN without augmentation.
     """
 
     label: int
@@ -85,6 +91,9 @@ class Lesion:
     reviewed_at: str = ""
     caliper: Caliper | None = None
     finding: str = ""
+    threshold: float = math.nan
+    agreement: float = math.nan
+    volume_range_mm3: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def tracking_id(self) -> str:

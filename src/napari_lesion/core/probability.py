@@ -44,10 +44,13 @@ class ProbabilityMap:
         Native grid of the image.
     blocks
         Block index (z, y, x) to voxels; blocks at the far borders are smaller than 64³.
+    members
+        What each pass of a test-time augmentation said, when the map is the mean of several; empty otherwise.
     """
 
     grid: Grid
     blocks: dict[BlockIndex, ByteArray] = field(default_factory=dict)
+    members: tuple[ProbabilityMap, ...] = ()
 
     @classmethod
     def from_dense(cls, array: ByteArray, grid: Grid) -> ProbabilityMap:
@@ -106,8 +109,9 @@ class ProbabilityMap:
 
     @property
     def nbytes(self) -> int:
-        """Memory held by the blocks, bytes."""
-        return sum(block.nbytes for block in self.blocks.values())
+        """Memory held by the blocks, with those of the members, bytes."""
+        own = sum(block.nbytes for block in self.blocks.values())
+        return own + sum(member.nbytes for member in self.members)
 
 
 def _box(start: tuple[int, ...], shape: tuple[int, ...]) -> Box:

@@ -19,7 +19,9 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.volume import LabelMap, Volume
-from napari_lesion.inference.backends.choose import batch_for, open_backend
+from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_passes, with_members
+from napari_lesion.inference.backends.choose import open_backend
+from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
@@ -50,7 +52,7 @@ class Prediction:
     organ
         The searched region.
     windows
-        Number of windows that the network saw.
+        Number of windows that the network saw, flipped ones too.
     seconds
         Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``outlines`` (of a second
         stage), ``back``.
@@ -124,53 +126,77 @@ def predict(
         image, notes = network_image(volume, plan.frame, bundle.intensity, ctx)
     with clock.stage("model"):
         ctx.step("Loading the model")
-        backend, more = open_backend(bundle, settings, ctx)
+        backend = LastingBackend(bundle, settings, ctx, open_backend)
     try:
         with clock.stage("windows"):
-            cutter = WindowCutter(image, plan.frame, plan.roi)
-            dense = run_windows(cutter, plan.starts, backend, batch_for(settings, backend.device), ctx)
+            found = _first_stage(image, plan, backend, settings, ctx)
     finally:
         backend.close()
-    dense = _within_region(dense, plan.region)
+    found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
     if bundle.refinement:
         with clock.stage("outlines"):
-            dense, again = _second_stage(dense, image, plan.frame, bundle.refinement, settings, ctx)
-            more = (*more, *again)
-    del image, cutter
+            found = _second_stage(found, image, plan.frame, bundle.refinement, settings, ctx)
+    del image
     with clock.stage("back"):
         ctx.step("Collecting the marks")
-        probability = to_native(dense, plan.frame)
-    if plan.starts:
-        remember(bundle, backend.name, backend.device, clock.seconds["windows"] / len(plan.starts))
+        probability = with_members(to_native(found.dense, plan.frame), found.members)
+    windows = len(plan.starts) * len(PASSES[settings.flips])
+    if windows and not backend.lowered:
+        remember(bundle, backend.name, backend.device, clock.seconds["windows"] / windows)
     return Prediction(
         probability=probability,
         organ=organ,
-        windows=len(plan.starts),
+        windows=windows,
         seconds=clock.seconds,
         device=backend.device,
         backend=backend.name,
-        notes=(*notes, *more, *(() if organ.trusted else (f"{organ.reason}.",))),
+        notes=(*notes, *found.notes, *(() if organ.trusted else (f"{organ.reason}.",))),
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Probability on the model grid, the passes of an augmentation on the native grid, and notes."""
+
+    dense: FloatArray
+    members: tuple[ProbabilityMap, ...]
+    notes: tuple[str, ...] = ()
+
+
+def _first_stage(
+    image: FloatArray, plan: WindowPlan, backend: LastingBackend, settings: EngineSettings, ctx: JobContext
+) -> _Found:
+    """All windows, once a pass."""
+    cutter = WindowCutter(image, plan.frame, plan.roi)
+
+    def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
+        return run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+
+    return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
+
+
 def _second_stage(
-    dense: FloatArray,
+    first: _Found,
     image: FloatArray,
     frame: ModelFrame,
     refinement: Refinement,
     settings: EngineSettings,
     ctx: JobContext,
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """Probability of the second network around the marks of the first, and notes."""
+) -> _Found:
+    """What the second network says around the marks of the first, once a pass."""
     z, y, x = frame.spacing_zyx
-    least = math.ceil(refinement.min_volume_mm3 / (z * y * x))
+    rule = CandidateRule(refinement.candidates_at, math.ceil(refinement.min_volume_mm3 / (z * y * x)))
     cutter = WindowCutter(image, frame, frame.roi_zyx(refinement.bundle.roi_size))
-    backend, notes = open_backend(refinement.bundle, settings, ctx)
+    backend = LastingBackend(refinement.bundle, settings, ctx, open_backend)
+
+    def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
+        return refine(first.dense, cutter, FlippedBackend(backend, axes), rule, backend.batch, ctx)
+
     try:
-        rule = CandidateRule(refinement.candidates_at, least)
-        return refine(dense, cutter, backend, rule, batch_for(settings, backend.device), ctx), notes
+        dense, members = mean_of_passes(run, PASSES[settings.flips], frame, ctx)
     finally:
         backend.close()
+    return _Found(dense, members, (*first.notes, *backend.notes))
 
 
 def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float | None = None) -> WindowPlan:

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from napari_lesion.core.grid import Grid
+from napari_lesion.inference.augment import PASSES
 from napari_lesion.inference.backends.choose import batch_for, chosen, open_backend
 from napari_lesion.inference.backends.openvino_backend import is_converted
-from napari_lesion.inference.engine import plan_search
+from napari_lesion.inference.engine import WindowPlan, plan_search
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.inference.timings import recall, remember
@@ -23,8 +24,12 @@ PROCESS_MIB: Final = {"openvino": 200.0, "torch": 450.0, "conversion": 650.0}
 """Interpreter, libraries and network without image and windows; a conversion needs torch beside OpenVINO."""
 WINDOW_BYTES: Final = {"openvino": 50.0, "torch": 170.0}
 """Activations of the residual UNet for each voxel of a window (both measured: docs/inference.md)."""
-MODEL_BYTES: Final = 18.0
-"""For each voxel of the model grid: image, sum and weight in float32, labels, two masks."""
+MODEL_BYTES: Final = {"whole": 10.0, "region": 18.0}
+"""For each voxel of the model grid: image and sum in float32 and a mask; in a region labels and further masks too."""
+MEAN_BYTES: Final = 4.0
+"""For each voxel of the model grid: the mean of several passes."""
+STORED_SHARE: Final = 0.5
+"""Share of the searched voxels whose probability is stored, a byte each; measured up to 0.4."""
 EFFICIENCY: Final = {"openvino": 0.5, "torch": 0.15}
 """Measured: speed of the residual UNet over that of a float32 matrix product (docs/inference.md)."""
 SPEED_EDGE: Final = 768
@@ -46,7 +51,8 @@ class Estimate:
     Parameters
     ----------
     windows
-        Windows to compute; exact when the search region was given, else those of the whole grid, an upper bound.
+        Windows to compute, flipped ones too; exact when the search region was given, else those of the whole grid, an
+        upper bound. Windows of a second stage are not among them: how many marks the first will make is not known.
     seconds
         Expected seconds of the search; None when the model never ran on this machine and nothing tells its work.
     memory_mib
@@ -118,10 +124,11 @@ def estimate(
         pace, basis = probe_window(bundle, settings), Basis.PROBE
     if pace is None:
         pace, basis = _pace_of_processor(bundle, backend, device), Basis.SPEED
+    windows = len(plan.starts) * len(PASSES[settings.flips])
     return Estimate(
-        windows=len(plan.starts),
-        seconds=None if pace is None else pace * len(plan.starts),
-        memory_mib=_memory_mib(grid, int(np.prod(plan.frame.shape)), bundle, batch_for(settings, device), backend),
+        windows=windows,
+        seconds=None if pace is None else pace * windows,
+        memory_mib=_memory_mib(grid, plan, bundle, settings, (device, backend)),
         basis=Basis.UNKNOWN if pace is None else basis,
         exact=organ is not None,
         device=device,
@@ -171,10 +178,19 @@ def probe_window(bundle: BundleInfo, settings: EngineSettings) -> float:
     return seconds
 
 
-def _memory_mib(grid: Grid, model_voxels: int, bundle: BundleInfo, batch: int, backend: str) -> float:
-    """Main memory: process, image as int16, model grid, one batch of windows."""
+def _memory_mib(
+    grid: Grid, plan: WindowPlan, bundle: BundleInfo, settings: EngineSettings, where: tuple[str, str]
+) -> float:
+    """Main memory: process, image as int16, model grid, one batch of windows, stored probabilities."""
+    device, backend = where
+    batch, passes = batch_for(settings, device), len(PASSES[settings.flips])
     windows = float(np.prod(bundle.roi_size)) * batch * WINDOW_BYTES[backend]
     process = PROCESS_MIB[backend]
     if backend == "openvino" and not is_converted(bundle, batch):
         process = PROCESS_MIB["conversion"]
-    return process + (2.0 * float(np.prod(grid.shape)) + MODEL_BYTES * model_voxels + windows) / 2**20
+    kind = "whole" if plan.region.all() else "region"
+    searched = MODEL_BYTES[kind] + (MEAN_BYTES if passes > 1 else 0.0)
+    native = float(np.prod([part.stop - part.start for part in plan.frame.box]))
+    kept = STORED_SHARE * native * (passes + 1 if passes > 1 else 1)
+    model = searched * float(np.prod(plan.frame.shape))
+    return process + (2.0 * float(np.prod(grid.shape)) + model + windows + kept) / 2**20

@@ -1,4 +1,4 @@
-"""How the engine computes; none of it changes what is found, save rounding."""
+"""How the engine computes; save for overlap and flips none of it changes what is found, but by rounding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from napari_lesion.core.parameters import Param, check_ranges
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 BACKENDS: Final = ("auto", "openvino", "torch")
+FLIPS: Final = ("none", "axes", "all")
+FLIPS_HELP: Final = (
+    "Test-time augmentation: windows are also run flipped, which takes as many times longer; axes for 4 passes, "
+    "all for 8; tells how far the model agrees with itself on each lesion"
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class EngineSettings:
     batch: Annotated[
         int, Param("Windows computed together; 0 chooses: 1 on the CPU, 4 on a card", low=0, high=64)
     ] = 0
+    flips: Annotated[str, Param(FLIPS_HELP, choices=FLIPS)] = "none"
     threads: Annotated[int, Param("CPU threads; 0 for all that this process may use", low=0, high=256)] = 0
 
     def __post_init__(self) -> None:

@@ -74,17 +74,57 @@ def run_windows(
     numpy.ndarray
         float32, shape of the image; 0 where no window lies.
     """
-    total = np.zeros(cutter.image.shape, dtype=np.float32)
-    weight = np.zeros(cutter.image.shape, dtype=np.float32)
-    bell = gaussian_weights(cutter.roi)
-    for first in range(0, len(starts), batch):
-        ctx.step(STAGE, first, len(starts))
-        group = starts[first : first + batch]
+    blend = _Blend(cutter.image.shape, cutter.roi)
+    ordered = sorted(starts)
+    for first in range(0, len(ordered), batch):
+        ctx.step(STAGE, first, len(ordered))
+        group = ordered[first : first + batch]
         result = backend.infer(np.stack([cutter.cut(start) for start in group])[:, None])
         for start, window in zip(group, result, strict=True):
-            image, inner = cutter.places(start)
-            total[image] += (cutter.frame.from_input(window) * bell)[inner]
-            weight[image] += bell[inner]
-    ctx.step(STAGE, len(starts), len(starts))
-    np.divide(total, weight, out=total, where=weight > 0)
-    return total
+            blend.add(cutter.frame.from_input(window), *cutter.places(start))
+    ctx.step(STAGE, len(ordered), len(ordered))
+    return blend.finish()
+
+
+class _Blend:
+    """Weighted mean of windows that come in ascending order along the first axis.
+
+    The weights are kept only for as many planes as a window has: planes that no further window reaches are divided
+    at once. Of a whole body that is 70 MiB instead of a gigabyte and a half.
+
+    Parameters
+    ----------
+    shape
+        Shape of the image.
+    roi
+        Window size in the same axis order.
+    """
+
+    def __init__(self, shape: tuple[int, ...], roi: tuple[int, int, int]) -> None:
+        self._bell = gaussian_weights(roi)
+        self._total = np.zeros(shape, dtype=np.float32)
+        self._weight = np.zeros((min(roi[0], shape[0]), *shape[1:]), dtype=np.float32)
+        self._done = 0
+
+    def add(self, window: FloatArray, image: tuple[slice, ...], inner: tuple[slice, ...]) -> None:
+        """Add a window, whose part ``inner`` lies at ``image``."""
+        self._divide(image[0].start)
+        self._total[image] += (window * self._bell)[inner]
+        planes = slice(image[0].start - self._done, image[0].stop - self._done)
+        self._weight[planes, *image[1:]] += self._bell[inner]
+
+    def finish(self) -> FloatArray:
+        """The mean; 0 where no window lies."""
+        self._divide(len(self._total))
+        return self._total
+
+    def _divide(self, upto: int) -> None:
+        """Divide the planes before ``upto``, which are complete, and move the weights on."""
+        ready = min(upto - self._done, len(self._weight))
+        if ready > 0:
+            part, weight = self._total[self._done : self._done + ready], self._weight[:ready]
+            np.divide(part, weight, out=part, where=weight > 0)
+            left = len(self._weight) - ready
+            self._weight[:left] = self._weight[ready:]
+            self._weight[left:] = 0.0
+        self._done = max(self._done, upto)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from napari_lesion.core.parameters import Param, check_ranges
-from napari_lesion.inference.settings import BACKENDS, DEVICES, EngineSettings
+from napari_lesion.inference.settings import BACKENDS, DEVICES, FLIPS, FLIPS_HELP, EngineSettings
 
 MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
 
@@ -82,6 +82,8 @@ class DetectParameters:
         ``auto``, ``torch`` or ``openvino``.
     overlap
         Share of a window that overlaps its neighbour, 0 to 0.75; None for that of the model.
+    flips
+        ``none``, or the passes of a test-time augmentation: ``axes`` or ``all``.
     """
 
     threshold: Annotated[
@@ -116,6 +118,7 @@ class DetectParameters:
             "Share of a window that overlaps its neighbour; the model's own when empty", low=0.0, high=0.75, step=0.05
         ),
     ] = None
+    flips: Annotated[str, Param(FLIPS_HELP, choices=FLIPS)] = "none"
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -123,7 +126,7 @@ class DetectParameters:
     @property
     def engine(self) -> EngineSettings:
         """The part that the inference engine needs."""
-        return EngineSettings(device=self.device, backend=self.backend, overlap=self.overlap)
+        return EngineSettings(device=self.device, backend=self.backend, overlap=self.overlap, flips=self.flips)
 
 
 @dataclass(frozen=True)

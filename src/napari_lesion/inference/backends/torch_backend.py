@@ -40,6 +40,7 @@ class TorchBackend:
         self._torch: Any = torch
         self._kind = device
         self._bundle = bundle
+        self._short = False
         self._before = torch.get_num_threads()
         if threads:
             torch.set_num_threads(threads)
@@ -52,11 +53,15 @@ class TorchBackend:
     def infer(self, windows: FloatArray) -> FloatArray:
         """Probability of lesion (n, x, y, z) of windows (n, channels, x, y, z)."""
         torch = self._torch
+        if self._short:  # only now: the exception that told of it held arrays on the card
+            torch.cuda.empty_cache()
+        self._short = self._kind == "cuda"
         with network_guard(self._bundle, self.device), torch.inference_mode():
             batch = torch.from_numpy(windows).to(self._kind)
             with torch.autocast(self._kind, dtype=torch.float16, enabled=self._kind == "cuda"):
                 result = self._network(batch)
             probability: FloatArray = result.float().cpu().numpy()
+        self._short = False
         return probability
 
     def close(self) -> None:
