@@ -164,7 +164,8 @@ def write_case(read: ReadCase, detection: Detection, ctx: JobContext | None = No
         "schema_version": SCHEMA_VERSION,
         "fingerprint": task.fingerprint(),
         "lesions": exported.lesions,
-        "warnings": list(warnings),
+        # a warning may quote a comment of the file
+        "warnings": [] if task.export.pseudonymise else list(warnings),
         "seconds": round(seconds, 3),
     }
     write_json(task.folder / RECORD, record)
