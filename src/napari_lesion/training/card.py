@@ -50,6 +50,8 @@ def write_card(bundle: Path, config: TrainingConfig, cases: Sequence[Case]) -> P
         overlap=own["overlap"],
         max_slice_spacing=own["max_slice_spacing_mm"],
         figures=_read(docs / FIGURES),
+        refinement=own.get("refinement"),
+        default_threshold=own["default_threshold"],
         scan=_read(docs / WHOLE_SCAN) if (docs / WHOLE_SCAN).is_file() else None,
         history=(docs / HISTORY).read_text(encoding="utf-8") if (docs / HISTORY).is_file() else "",
         cases=[case.name for case in cases],

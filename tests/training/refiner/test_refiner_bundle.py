@@ -43,13 +43,17 @@ def test_the_first_bundle_uses_the_second(tiny_config: TrainingConfig, run: Path
     torch.manual_seed(3)
     write_bundle(first, tiny_config, list_cases(data), network.state_dict(), figures)
     (first / "LICENSE").write_text("licence")
-    main(data, run, first, second, 0.01)
+    stage = tmp_path / "first_preset.json"
+    stage.write_text(json.dumps(asdict(tiny_config)))
+    main(data, run, first, second, 0.01, str(stage))
     info = read_bundle(first)
     assert info.refinement is not None
     assert info.refinement.bundle.path == second
     assert (info.refinement.candidates_at, info.default_threshold) == (0.01, 0.5)
     assert info.refinement.bundle.roi_size == (48, 48, 48)
     assert info.refinement.bundle.task == "refinement"
+    assert info.version == "0.2.0"
+    assert "looked at again by `second`" in (first / "docs" / "README.md").read_text(encoding="utf-8")
     card = (second / "docs" / "README.md").read_text(encoding="utf-8")
     measured = json.loads((second / "docs" / "two_stages.json").read_text(encoding="utf-8"))
     assert all(f"{row['dice']:.3f}" in card for row in measured["thresholds"])

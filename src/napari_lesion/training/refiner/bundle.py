@@ -27,7 +27,9 @@ from napari_lesion.training.bundle import (
     write_configs,
     write_weights,
 )
+from napari_lesion.training.card import write_card
 from napari_lesion.training.cases import list_cases
+from napari_lesion.training.config import load_config
 from napari_lesion.training.evaluate import bundle_network, held_out_scenes
 from napari_lesion.training.folds import N_FOLDS, load_folds
 from napari_lesion.training.refiner.config import CropConfig, build_crop_network, read_record
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 TEMPLATE = "refiner_card.md.j2"
 FIGURES = "two_stages.json"
 VERSION = "0.1.0"
+FIRST_VERSION = "0.2.0"
+"""Version of the first stage from which on it uses the second."""
 THRESHOLD = 0.5
 """Set before any figure was seen: the probability stands for the share of the readers."""
 
@@ -144,6 +148,8 @@ def attach(first: Path, second: str, figures: dict[str, Any]) -> None:
     path = first / "configs" / "metadata.json"
     metadata = json.loads(path.read_text(encoding="utf-8"))
     chosen = _chosen(figures)
+    metadata["version"] = FIRST_VERSION
+    metadata["changelog"][FIRST_VERSION] = f"its marks are outlined by {second}"
     metadata["eval_metrics"] = {"mean_dice": round(chosen["dice"], 3), "sensitivity": round(chosen["sensitivity"], 3)}
     metadata["napari_lesion"] |= {
         "default_threshold": figures["threshold"],
@@ -198,6 +204,9 @@ def main(
     first: Annotated[Path, typer.Option(help="Bundle of the first stage; its metadata is changed.")],
     out: Annotated[Path, typer.Option(help="Bundle folder to write, beside the first.")],
     candidates: Annotated[float, typer.Option(help="Probability of the first stage that makes a candidate.")] = 0.3,
+    first_preset: Annotated[
+        str, typer.Option(help="Preset that the first stage was trained with.")
+    ] = "lung_nodule_ct",
 ) -> None:
     """Measure both stages and write the bundle of the second."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -209,6 +218,10 @@ def main(
     write_refiner(out, config, last_weights(run, config), figures, trained_patients(data, config, figures["fold"]))
     shutil.copy(first / "LICENSE", out / "LICENSE")
     attach(first, out.name, figures)
+    folds = load_folds()
+    stage = load_config(first_preset)
+    trained = [case for case in list_cases(data) if not folds.held_out(case.patient_id, stage.fold)]
+    write_card(first, stage, trained)
     log.info("fold %s: %s", fold, _chosen(figures))
 
 
