@@ -16,12 +16,13 @@ def tip(*paragraphs: str) -> str:
 
 def column_tip(column: Column) -> str:
     """Title, unit, definition, reference and code of a column."""
-    parts = [
-        f"<b>{escape(column.header)}</b><br>{escape(column.definition, quote=False)}",
+    words = [
+        f"<b>{escape(column.header)}</b>",
+        escape(column.definition, quote=False),
         f"<b>{escape(EXPERIMENTAL)}</b>" if column.experimental else "",
         f"<i>Reference:</i> {escape(column.reference)}" if column.reference else "",
         f"<i>DICOM code:</i> {escape(column.code)}" if column.code else "",
         f"<i>Error bar:</i> 95 % half width, column <code>{escape(column.error)}</code>" if column.error else "",
         f"<i>In lesions.csv:</i> <code>{escape(column.name)}</code>",
     ]
-    return "".join(f"<p>{part}</p>" for part in parts if part)
+    return f"<p>{'<br>'.join(line for line in words if line)}</p>"

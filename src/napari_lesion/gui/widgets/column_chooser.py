@@ -33,7 +33,11 @@ class ColumnChooser(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
-        self.setStyleSheet("ColumnChooser { border: 1px solid palette(mid); }")
+        # napari draws an empty box in the colour of the background
+        self.setStyleSheet(
+            "ColumnChooser { border: 1px solid palette(mid); }"
+            "QTreeView::indicator:unchecked { border: 1px solid #8A8F98; }"
+        )
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search columns, for example: edge")
         self.search.setClearButtonEnabled(True)
