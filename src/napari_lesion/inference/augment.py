@@ -185,7 +185,6 @@ def with_agreement(
     if not probability.members:
         return dict(lesions)
     bounds = probability.bounds()
-    assert bounds is not None or not lesions
     result = dict(lesions)
     if bounds is None:
         return result

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from napari_lesion.core.errors import LesionError
+from napari_lesion.measure.agreement import AGREEMENT
 from napari_lesion.measure.boundary import BOUNDARY
 from napari_lesion.measure.density import DENSITY
 from napari_lesion.measure.enclosing import ENCLOSING_SHAPE, ENCLOSING_SIZE
@@ -43,6 +44,7 @@ FEATURES: tuple[FeatureSpec, ...] = (
     *PET,
     *BOUNDARY,
     *UNCERTAINTY,
+    *AGREEMENT,
     *HISTOGRAM,
     *TEXTURE,
 )

@@ -245,7 +245,14 @@ def _lesion_record(lesion: Lesion) -> dict[str, Any]:
         "edited_at": lesion.edited_at,
         "reviewed_at": lesion.reviewed_at,
         "caliper": caliper_record(lesion.caliper),
+        **{name: value for name, value in _numbers(lesion).items() if not math.isnan(value)},
     }
+
+
+def _numbers(lesion: Lesion) -> dict[str, float]:
+    """What is a number when it is known."""
+    low, high = lesion.volume_range_mm3
+    return {"threshold": lesion.threshold, "agreement": lesion.agreement, "volume_low": low, "volume_high": high}
 
 
 def _lesion_from(record: Mapping[str, Any]) -> Lesion:
@@ -257,6 +264,9 @@ def _lesion_from(record: Mapping[str, Any]) -> Lesion:
         review=Review(record["review"]),
         **{name: str(record.get(name, "")) for name in ("lesion_id", "lesion_uid", "edited_at", "reviewed_at")},
         caliper=caliper_from(record.get("caliper")),
+        threshold=float(record.get("threshold", math.nan)),
+        agreement=float(record.get("agreement", math.nan)),
+        volume_range_mm3=(float(record.get("volume_low", math.nan)), float(record.get("volume_high", math.nan))),
     )
 
 

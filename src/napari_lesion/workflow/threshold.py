@@ -20,6 +20,7 @@ from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Lesion, Review, Status
 from napari_lesion.core.probability import SCALE, ProbabilityMap
 from napari_lesion.core.volume import LabelMap
+from napari_lesion.inference.augment import with_agreement
 from napari_lesion.inference.candidates import find_candidates
 from napari_lesion.workflow.study import EditRecord, Index, Study
 
@@ -119,6 +120,7 @@ def mark_lesions(
 ) -> Marks:
     """Mark lesions at a threshold, around what the reader did."""
     candidates, found = find_candidates(probability, threshold, min_volume_mm3)
+    found = with_agreement(found, candidates, probability, threshold)
     return _around(candidates, found, probability.bounds(), (threshold, min_volume_mm3), reader)
 
 
