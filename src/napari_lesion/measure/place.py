@@ -11,26 +11,25 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
-from napari_lesion.core.grid import Grid
 from napari_lesion.core.surroundings import Region
 from napari_lesion.measure.context import LesionContext
+from napari_lesion.measure.depth import THIN_MM, DepthMap, around, thinned
 from napari_lesion.measure.spec import Family, FeatureSpec
 
-BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 MIXED: Final = "mixed"
 BESIDE_MM: Final = 10.0
 """A lesion outside both sides belongs to the one within this distance, when the other is not."""
-FIRST_REACH_MM: Final = 10.0
+NEAR_MM: Final = 8.0
+"""Nearer to the border than this, the region's own voxels are looked at."""
 QUARTER: Final = 0.25
 """Share of a voxel by which a lesion reaches beyond its outermost voxel centre: half a voxel where its surface runs
 along the axes, little where it is round. Without bias on balls in synthetic chests."""
 
 _text = partial(FeatureSpec, family=Family.PLACE, invariance=("T",), needs=("surroundings",))
 
-
+_depth_maps: WeakKeyDictionary[Region, DepthMap] = WeakKeyDictionary()
 _sides: WeakKeyDictionary[LesionContext, str] = WeakKeyDictionary()
 
 
@@ -61,8 +60,7 @@ def _side(c: LesionContext, sides: Sequence[Region]) -> str:
 
 def _beside(c: LesionContext, region: Region) -> bool:
     """Whether a region lies within 10 mm of a lesion voxel."""
-    depth = signed_depth(c, region, BESIDE_MM + max(region.grid.spacing))
-    return bool(depth.size and depth.max() >= -BESIDE_MM)
+    return bool(_depth(c, region).max() >= -BESIDE_MM)
 
 
 def _most(c: LesionContext, regions: Sequence[Region]) -> str:
@@ -82,14 +80,13 @@ def border_distance(c: LesionContext) -> float:
     region = _own_region(c)
     if region is None:
         return float("nan")
-    if _touches(c, region):
-        return 0.0
-    depth = math.nan
-    for reach in _reaches(region):
-        depth = float(signed_depth(c, region, reach).min())
-        if depth < reach - max(region.grid.spacing):
-            break
-    return float(max(0.0, depth - QUARTER * c.voxel_volume ** (1.0 / 3.0)))
+    depth = float(_depth(c, region).min())
+    if depth <= NEAR_MM:
+        if _touches(c, region):
+            return 0.0
+        depth = float(_depth(c, region, near=True).min())
+    gap = depth - QUARTER * c.voxel_volume ** (1.0 / 3.0)
+    return max(0.0, gap) if math.isfinite(gap) else math.nan
 
 
 def _touches(c: LesionContext, region: Region) -> bool:
@@ -113,85 +110,19 @@ def _own_region(c: LesionContext) -> Region | None:
     return next((region for region in c.surroundings.sides if region.name == own), c.surroundings.organ)
 
 
-def _reaches(region: Region) -> list[float]:
-    """Margins that double until they span the region."""
-    span = max(n * s for n, s in zip(region.grid.size, region.grid.spacing, strict=True))
-    steps = max(1, math.ceil(math.log2(max(2.0, span / FIRST_REACH_MM))) + 1)
-    return [FIRST_REACH_MM * 2**step for step in range(steps)]
+def _depth(c: LesionContext, region: Region, *, near: bool = False) -> FloatArray:
+    """Depth below the surface of a region, mm, of the outermost lesion voxels; negative outside it.
 
-
-def signed_depth(c: LesionContext, region: Region, reach_mm: float) -> FloatArray:
-    """Depth below the surface of a region, mm, of every lesion voxel; negative outside.
-
-    Parameters
-    ----------
-    c
-        The lesion.
-    region
-        On the grid of the image or a coarser one.
-    reach_mm
-        What lies farther from the lesion is not looked at, and counts as more of the same.
-
-    Notes
-    -----
-    Distances are taken on the region's own grid, to the voxel faces, and interpolated linearly at the voxel centres
-    of the lesion, which finds a smooth surface within a fraction of a coarse voxel. Holes that the region encloses
-    within the reach are filled.
+    From a map of the whole region, which is made once and kept as long as the region lives; ``near`` looks again
+    around the lesion where the region's own voxels are finer than that map's.
     """
-    import edt
-
-    index = _lesion_index(c, region.grid)
-    box = _around(index, region.grid, reach_mm)
-    part = _filled(region.array[box])
-    spacing = region.grid.spacing_zyx
-    half = float(np.mean(spacing)) / 2.0
-    inside, outside = (edt.edt(np.ascontiguousarray(m), anisotropy=spacing, parallel=1) for m in (part, ~part))
-    signed = np.where(part, np.minimum(inside, reach_mm) - half, half - np.minimum(outside, reach_mm))
-    return _interpolated(signed, index - [b.start for b in box]) - _beyond(index, region.grid)
-
-
-def _lesion_index(c: LesionContext, grid: Grid) -> FloatArray:
-    """Index (n, 3) on another grid of the lesion voxels at the surface, where the extremes of a depth lie."""
-    rim = np.argwhere(c.mask & ~c.interior) + np.asarray(c.start)
-    return grid.to_index(c.grid.to_physical(rim))
-
-
-def _around(index: FloatArray, grid: Grid, reach_mm: float) -> Box:
-    """Box of a grid that reaches so far from some places, within the grid; never empty."""
-    parts = []
-    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_zyx, strict=True)):
-        low = math.floor(float(index[:, axis].min()) - reach_mm / step) - 1
-        high = math.ceil(float(index[:, axis].max()) + reach_mm / step) + 2
-        start = min(max(low, 0), n - 1)
-        parts.append(slice(start, max(start + 1, min(high, n))))
-    return parts[0], parts[1], parts[2]
-
-
-def _beyond(index: FloatArray, grid: Grid) -> FloatArray:
-    """How far places lie outside the voxels of a grid, mm."""
-    last = np.asarray(grid.shape) - 0.5
-    excess = np.maximum(0.0, np.maximum(-0.5 - index, index - last))
-    distance: FloatArray = np.linalg.norm(excess * grid.spacing_zyx, axis=1)
-    return distance
-
-
-def _filled(part: BoolArray) -> BoolArray:
-    """The part with the holes that it encloses."""
-    import cc3d
-
-    outside = np.pad(~part, 1, constant_values=False)
-    labels = cc3d.connected_components(outside.view(np.uint8), connectivity=6)[1:-1, 1:-1, 1:-1]
-    rims = [labels.take(end, axis=axis) for axis in range(3) for end in (0, -1)]
-    open_labels = np.unique(np.concatenate([rim.ravel() for rim in rims]))
-    filled: BoolArray = part | ~np.isin(labels, open_labels)
-    return filled
-
-
-def _interpolated(values: npt.NDArray[np.floating], index: FloatArray) -> FloatArray:
-    from scipy import ndimage
-
-    found: FloatArray = ndimage.map_coordinates(values, index.T, order=1, mode="nearest", output=np.float64)
-    return found
+    rim = c.grid.to_physical(np.argwhere(c.mask & ~c.interior) + np.asarray(c.start))
+    if near and min(region.grid.spacing) < THIN_MM / 1.5:
+        box = around(rim, region.grid, 2 * NEAR_MM)
+        return DepthMap.of(Region(region.name, region.array[box], region.grid.cropped(box))).at(rim)
+    if region not in _depth_maps:
+        _depth_maps[region] = DepthMap.of(thinned(region))
+    return _depth_maps[region].at(rim)
 
 
 PLACE: tuple[FeatureSpec, ...] = (
