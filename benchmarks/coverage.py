@@ -6,7 +6,7 @@ Half of the bodies are spheres, half are ellipsoids whose second and third axes 
 largest diameter is log-uniform from 4 to 40 mm, centre (within a voxel) and orientation are random, a voxel belongs
 to the body when its centre does. Truth for the axes is the longest chord of the continuous body in any axial plane
 and the longest one perpendicular to it in that plane. The constants of `napari_lesion.measure.errorbars` were chosen
-on other bodies (30000, seeds 1 and 7 to 9, ellipsoids down to a ratio of 0.4 among them).
+on other bodies (seeds 1, 7 to 9 and 321, ellipsoids down to a ratio of 0.4 among them).
 """
 
 from __future__ import annotations

@@ -170,6 +170,8 @@ def main() -> None:
     parser.add_argument("--only", choices=("ibsi", "pyradiomics"), help="one of the two")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
+    if arguments.only == "pyradiomics" and not arguments.data:
+        parser.error("name the folder that holds reference/pyradiomics: --data FOLDER or NAPARI_LESION_DATA")
     ibsi = check_ibsi() if arguments.only != "pyradiomics" else ()
     found: list[Compared] = []
     if arguments.only != "ibsi" and arguments.data:

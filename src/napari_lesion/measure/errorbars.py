@@ -76,8 +76,8 @@ class AxisNoise:
     sd_tip: float
 
 
-LONG_AXIS = AxisNoise(outline=0.83, tip=1.0, roundness=0.20, sd=0.08, sd_round=0.0, sd_tip=0.31)
-SHORT_AXIS = AxisNoise(outline=0.60, tip=0.8, roundness=0.0, sd=0.20, sd_round=0.25, sd_tip=0.13)
+LONG_AXIS = AxisNoise(outline=0.83, tip=1.0, roundness=0.20, sd=0.07, sd_round=0.0, sd_tip=0.30)
+SHORT_AXIS = AxisNoise(outline=0.60, tip=0.8, roundness=0.0, sd=0.185, sd_round=0.235, sd_tip=0.15)
 
 
 def volume_error(c: LesionContext) -> float:
