@@ -91,6 +91,13 @@ def test_axes_of_the_reader_come_first_and_say_so() -> None:
     assert "Lesion 1: 17.0 × 11.2 mm (mean 14 mm) by hand, computed 15.8 × 11.2 mm, 1,874 mm³" in text
 
 
+def test_the_place_is_told_where_masks_tell_it() -> None:
+    lung: Row = {**ROW, "side": "right", "organ": "lung", "lobe": "mixed"}
+    assert "Lesion 1: right lung, 15.8 × 11.2 mm" in report_text(study_of(lung), [1])
+    lobe: Row = {**lung, "lobe": "right middle lobe"}
+    assert "Lesion 1: right middle lobe, 15.8 × 11.2 mm" in report_text(study_of(lobe), [1])
+
+
 def test_what_is_not_known_is_not_said() -> None:
     assert report_text(study_of(), [1]) == ""
     assert report_text(study_of({"label": 3}), [3]) == (

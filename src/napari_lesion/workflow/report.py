@@ -11,6 +11,7 @@ from napari_lesion.workflow.study import Study
 
 NOTICE = "Research use only, not a diagnosis."
 MINUS = "−"
+MIXED = "mixed"
 MEANS = ("density_mean_hu", "density_mean_suv", "density_mean_au")
 AXES = ("long_axis_mm", "short_axis_mm")
 
@@ -68,11 +69,20 @@ def _sentence(study: Study, label: int, series: str = "") -> str:
     row = study.table.rows[label]
     name = study.lesions[label].tracking_id
     title = f"Lesion {label}" if name == str(label) else f"Lesion {label} ({name})"
-    facts = [_size(row), _volume(study.table, row), str(row.get("nodule_type") or ""), _mean(study.table, row)]
+    texture = str(row.get("nodule_type") or "")
+    facts = [_where(row), _size(row), _volume(study.table, row), texture, _mean(study.table, row)]
     said = ", ".join(fact for fact in facts if fact) or "not measured"
     where = shown_slice(study, row)
     place = ", ".join(part for part in (series, f"axial slice {where}" if where else "") if part)
     return f"{title}: {'; '.join(part for part in (said, place) if part)}."
+
+
+def _where(row: Row) -> str:
+    """Lobe, else side and organ, where masks tell them."""
+    lobe, side, organ = (str(row.get(name) or "") for name in ("lobe", "side", "organ"))
+    if lobe and lobe != MIXED:
+        return lobe
+    return " ".join(part for part in (side, organ) if part and part != MIXED) if side else ""
 
 
 def _size(row: Row) -> str:

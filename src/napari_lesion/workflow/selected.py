@@ -21,6 +21,7 @@ from napari_lesion.measure.engine import MeasureRequest, MeasureSettings, lesion
 from napari_lesion.measure.spec import Scale
 from napari_lesion.measure.tissue import CALCIUM_HU
 from napari_lesion.workflow.study import Study
+from napari_lesion.workflow.surroundings import surroundings_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -86,9 +87,9 @@ class Edge:
     median, low, high
         Median and quartiles over the surface; NaN where too few samples are valid.
     crossings
-        Offset and value of the 10 % and of the 90 % crossing; empty when there is no edge to speak of.
+        Offset and value of the 90 % and of the 10 % crossing of the median; empty when there is no edge to speak of.
     width_mm
-        Distance of the two; NaN when there is none.
+        The edge width of the table: distance of the two, the blur of the interpolation taken off; NaN without edge.
     unit
         Unit of the values.
     """
@@ -215,7 +216,8 @@ def describe_selected(request: SelectedRequest, ctx: JobContext | None = None) -
     """
     ctx = ctx or JobContext()
     label = request.lesion.label
-    context = lesion_context(request.volume, request.labels, request.lesion, request.box)
+    around = MeasureRequest(surroundings=surroundings_of(request.volume))
+    context = lesion_context(request.volume, request.labels, request.lesion, request.box, around)
     if context is None:
         return Selected(label)
     ctx.step("Describing the lesion", 0, 3)

@@ -220,7 +220,10 @@ class EdgePlot(Plot):
             "the middle half of the samples. The dashed line is the outline of the mask."
         ]
         if math.isfinite(edge.width_mm):
-            facts.append(f"It falls from 90 % to 10 % of the step within {width} (points); smaller is sharper.")
+            facts.append(
+                f"Edge width {width}: from 90 % to 10 % of the step (points), less the blur of the interpolation; "
+                "smaller is sharper."
+            )
         else:
             facts.append("There is no step of intensity to speak of, so it has no width.")
         self.tell(f"10–90 %: {width}" if math.isfinite(edge.width_mm) else "no step", facts)
