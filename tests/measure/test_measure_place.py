@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def zyx(z: float, y: float, x: float) -> np.ndarray:
     return np.array([z, y, x], dtype=float)
 
 
+@cache
 def places(grid: Grid) -> np.ndarray:
     """Position (z, y, x), mm, of every voxel of a grid without rotation."""
     index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
@@ -64,8 +66,8 @@ def test_without_masks_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize(("grid", "within"), [(GRID, 0.9), (coarse((2, 3, 3)), 1.2)], ids=["native", "coarse"])
-@pytest.mark.parametrize("offset", [4.0, 8.0, 16.0, 22.0])
-@pytest.mark.parametrize("direction", [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0.5, -0.5, 0.7)])
+@pytest.mark.parametrize("offset", [8.0, 16.0, 22.0])
+@pytest.mark.parametrize("direction", [(0, 0, 1), (1, 0, 0), (0.5, -0.5, 0.7)])
 def test_distance_to_the_surface_of_a_ball(grid: Grid, within: float, offset: float, direction: tuple) -> None:
     along = np.asarray(direction, dtype=float) / np.linalg.norm(direction)
     row = place_of(lesion_at(CENTRE + offset * along, 4.0), Surroundings(organ_on(grid)))
