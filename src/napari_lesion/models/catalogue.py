@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,10 +13,13 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.models.config.reading import SUFFIXES, read_configuration
 from napari_lesion.models.foreign import foreign_info, is_foreign
-from napari_lesion.models.metadata import read_bundle
-from napari_lesion.models.safety import NAME_PATTERN, require_name
+from napari_lesion.models.metadata import METADATA, OWN_KEY, read_bundle
+from napari_lesion.models.safety import NAME_PATTERN, read_config, require_name
 
 MODELS_VARIABLE: Final = "NAPARI_LESION_MODELS"
+
+RATING: Final = "classification"
+"""Task of a bundle that rates lesions."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,27 @@ def user_folder() -> Path:
 def scan_bundles() -> Catalogue:
     """Read every bundle of both folders; one damaged bundle does not hide the others.
 
-    A user's bundle of the same name takes the place of a shipped one.
+    A user's bundle of the same name takes the place of a shipped one. Bundles that rate lesions are left out.
     """
     bundles: dict[str, BundleInfo] = {}
     problems: list[tuple[Path, ModelError]] = []
     for path in (*_bundle_folders(shipped_folder()), *_bundle_folders(user_folder())):
+        if rates(path):
+            continue
         try:
             bundles[path.name] = read_any(path)
         except ModelError as error:
             problems.append((path, error))
     return Catalogue(tuple(bundles.values()), tuple(problems))
+
+
+def rates(path: Path) -> bool:
+    """Whether a bundle rates lesions that are marked already; it finds none, so it is no model to detect with."""
+    try:
+        own = read_config(path, METADATA).get(OWN_KEY)
+    except ModelError:
+        return False
+    return isinstance(own, Mapping) and own.get("task") == RATING
 
 
 def read_any(path: Path) -> BundleInfo:

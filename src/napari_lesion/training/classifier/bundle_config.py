@@ -140,7 +140,8 @@ def _answers(heads: Heads) -> str:
     suspicious, texture, calcified = logistic
     rating = "torch.logit(torch.sigmoid(x[:4]).mean().clamp(1e-3, 1 - 1e-3))[None]"
     first = f"torch.sigmoid({suspicious.weights[0].tolist()[0]!r} * {rating} + {suspicious.bias.tolist()[0]!r})"
-    linear = f"torch.tensor({texture.weights.tolist()}) @ x[4:7] + torch.tensor({texture.bias.tolist()})"
+    # torch.mv and not the operator: MONAI reads an @ as the beginning of a reference.
+    linear = f"torch.mv(torch.tensor({texture.weights.tolist()}), x[4:7]) + torch.tensor({texture.bias.tolist()})"
     last = f"torch.sigmoid({calcified.weights[0].tolist()[0]!r} * x[7:] + {calcified.bias.tolist()[0]!r})"
     return f"$lambda x: [round(float(p), 6) for p in torch.cat(({first}, torch.softmax({linear}, 0), {last}))]"
 
