@@ -38,6 +38,25 @@ def test_a_stage_that_starts_in_the_middle_counts_from_there() -> None:
     assert seen[-1].remaining_s == pytest.approx(8.0)
 
 
+def test_remaining_time_follows_a_load_that_changes_and_forgets_a_slow_start() -> None:
+    clock, seen = Clock(), list[Progress]()
+    ctx = JobContext(report=seen.append, clock=clock)
+    for done, seconds in enumerate([0.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]):
+        clock.now += seconds
+        ctx.step("Searching", done, 16)
+    assert seen[1].remaining_s == pytest.approx(9.0 * 15)
+    assert [seen[done].remaining_s for done in (3, 6, 12)] == pytest.approx([1.0 * 13, 1.0 * 10, 4.0 * 4])
+
+
+def test_steps_that_say_the_same_again_change_no_pace() -> None:
+    clock, seen = Clock(), list[Progress]()
+    ctx = JobContext(report=seen.append, clock=clock)
+    for now, done in [(0.0, 0), (2.0, 1), (4.0, 2), (5.0, 2)]:
+        clock.now = now
+        ctx.step("Searching", done, 4)
+    assert seen[-1].remaining_s == pytest.approx((5.0 - 2.0) * 2)
+
+
 def test_cancel_stops_at_the_next_step() -> None:
     token = CancelToken()
     ctx = JobContext(token)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ class Progress:
     done, total
         Finished and planned units of this stage; ``total`` 0 means unknown.
     remaining_s
-        Seconds that the stage will still take, from its own pace; None when unknown.
+        Seconds that the stage will still take, from the pace of the latter half of what it did; None when unknown.
     """
 
     stage: str
@@ -83,8 +85,7 @@ class JobContext:
         self._report = report
         self._clock = clock
         self._stage = ""
-        self._began = clock()
-        self._offset = 0
+        self._marks: list[tuple[int, float]] = []
 
     def step(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Report progress, and stop here when asked to.
@@ -97,7 +98,7 @@ class JobContext:
         if self.token.cancelled:
             raise JobCancelled
         if stage != self._stage:
-            self._stage, self._began, self._offset = stage, self._clock(), done
+            self._stage, self._marks = stage, []
         self._report(Progress(stage, done, total, self._remaining(done, total)))
 
     def track(self, items: Iterable[T], stage: str, total: int) -> Iterator[T]:
@@ -110,7 +111,13 @@ class JobContext:
         self.step(stage, done, total)
 
     def _remaining(self, done: int, total: int) -> float | None:
-        made = done - self._offset
-        if not total or made <= 0:
+        """From the pace since half of what is done: it follows a load that changes, and forgets a slow start."""
+        now = self._clock()
+        if not self._marks or self._marks[-1][0] < done:
+            self._marks.append((done, now))
+        first = self._marks[0][0]
+        if not total or done <= first:
             return None
-        return (self._clock() - self._began) / made * (total - done)
+        half = first + (done - first) // 2
+        from_done, began = self._marks[bisect_right(self._marks, half, key=itemgetter(0)) - 1]
+        return (now - began) / (done - from_done) * (total - done)
