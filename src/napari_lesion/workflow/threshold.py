@@ -8,6 +8,7 @@ stored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
@@ -66,7 +67,7 @@ class ReaderState:
 
     @property
     def kept(self) -> dict[int, Lesion]:
-        """Lesions that the reader drew, edited, reviewed, named or measured with the caliper."""
+        """Lesions that the reader drew, edited, reviewed, named, measured or gave a threshold of their own."""
         return {
             label: lesion
             for label, lesion in self.lesions.items()
@@ -74,6 +75,7 @@ class ReaderState:
             or lesion.review != Review.NONE
             or lesion.caliper is not None
             or lesion.lesion_id
+            or not math.isnan(lesion.threshold)
         }
 
 
@@ -95,6 +97,8 @@ class Marks:
         Numbers of marks that came and went against the state before.
     dismissed
         Peaks of deleted lesions.
+    moved
+        Marks that were given a threshold of their own.
     """
 
     threshold: float | None
@@ -106,6 +110,7 @@ class Marks:
     gained: tuple[int, ...] = ()
     lost: tuple[int, ...] = ()
     dismissed: tuple[Index, ...] = ()
+    moved: tuple[int, ...] = ()
 
     def on(self, grid: Grid, reader: ReaderState | None = None) -> LabelMap:
         """A label map of its own on the whole grid: the reader's labels with the box put in."""
@@ -276,7 +281,7 @@ def install_marks(study: Study, marks: Marks) -> None:
     study.threshold, study.min_volume_mm3 = marks.threshold, marks.min_volume_mm3
     study.dismissed = marks.dismissed
     study.table = study.table.ordered(study.lesions)
-    study.log.append(EditRecord("threshold", (*marks.gained, *marks.lost)))
+    study.log.append(EditRecord("threshold", (*marks.gained, *marks.lost, *marks.moved)))
     study.touched()
 
 
