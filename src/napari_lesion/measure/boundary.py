@@ -20,7 +20,7 @@ __all__ = ["BOUNDARY", "EdgeProfile", "edge_profile"]
 NAN = float("nan")
 SPICULE_DIAMETER_MM = 8.0
 CURVATURE_SIGMA = 0.05
-CURVATURE_POINTS = 500
+CURVATURE_POINTS = 300
 LARGEST_SIGMA_MM = 2.5
 
 

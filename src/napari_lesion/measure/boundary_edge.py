@@ -27,10 +27,10 @@ VALID_SHARE = 0.5
 GAUSS_10_90 = 2.5631
 """Width of the edge of a Gaussian blur in its SDs."""
 
-POINTS = 600
+POINTS = 400
 """Surface points of a profile; more do not change it (docs/boundary.md)."""
 
-CHUNK = 4096
+CHUNK = 8192
 ROUND_OFF = 1e-6
 TIE = 1e-9
 

@@ -96,7 +96,8 @@ def normals_of(surface: Surface, mask: BoolArray, spacing: Triple) -> FloatArray
     spacing
         Spacing (z, y, x), mm.
     """
-    gradient = _convolved(surface, mask, *_kernels(max(SIGMA_MM, LEAST_SIGMA * max(spacing)), spacing))[:, :3]
+    offsets, weights = _kernels(max(SIGMA_MM, LEAST_SIGMA * max(spacing)), spacing)
+    gradient = _convolved(surface, mask, offsets, weights[:, :3])
     length = np.linalg.norm(gradient, axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         normals: FloatArray = np.where(length > FLAT, -gradient / length, np.nan)
