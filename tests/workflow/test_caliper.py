@@ -15,7 +15,7 @@ from napari_lesion.io.tables import read_table
 from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.workflow.autosave import AutosaveStore
 from napari_lesion.workflow.autosave_state import StudyState
-from napari_lesion.workflow.caliper import Axis, caliper_from, caliper_record, with_axis
+from napari_lesion.workflow.caliper import Axis, caliper_from, caliper_record, with_axis, write_caliper
 from napari_lesion.workflow.edit import Editor
 from napari_lesion.workflow.export import ExportRequest, export_study
 from napari_lesion.workflow.study import Study
@@ -159,6 +159,22 @@ def test_autosave_keeps_it(detected: Study, tmp_path: Path) -> None:
     store.restore(other, saved)
     assert other.lesions[2].caliper == CALIPER
     assert other.lesions[1].caliper is None
+
+
+def test_an_end_outside_the_image_is_refused_and_not_restored(detected: Study, tmp_path: Path) -> None:
+    far = Caliper((LONG[0], (6.0, 38.0, 900.0)))
+    with pytest.raises(LesionError, match="outside the image"):
+        Editor(detected).set_caliper(1, far)
+    write_caliper(detected, 1, far)
+    detected.detection = None
+    store = AutosaveStore(tmp_path / "autosave")
+    store.save(detected)
+    saved = store.find(detected.volume)
+    assert saved is not None
+    other = Study.of(detected.volume, detected.check)
+    store.restore(other, saved)
+    assert other.lesions[1].caliper is None
+    np.testing.assert_array_equal(other.labels.array, detected.labels.array)
 
 
 def test_a_state_of_before_the_caliper_is_still_read(detected: Study) -> None:

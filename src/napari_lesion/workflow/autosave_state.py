@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.lesion import Lesion, Review, Status
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
-from napari_lesion.workflow.caliper import caliper_from, caliper_record
+from napari_lesion.workflow.caliper import caliper_from, caliper_record, lies_on
 from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray
 from napari_lesion.workflow.study import EditRecord, Study
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_lesion.workflow.detect import Detection
 
 FORMAT_VERSION = 1
+TEXTS = ("lesion_id", "lesion_uid", "edited_at", "reviewed_at", "finding")
+"""Fields of a lesion that are texts, empty in states of before them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +157,14 @@ class StudyState:
         )
 
     def install(self, study: Study) -> None:
-        """Put it into a study; the table is empty then."""
-        study.lesions = dict(self.lesions)
+        """Put it into a study; the table is empty then. A caliper that lies outside the image is left out."""
+        grid = study.volume.grid
+        study.lesions = {
+            label: lesion
+            if lesion.caliper is None or lies_on(lesion.caliper, grid)
+            else replace(lesion, caliper=None)
+            for label, lesion in self.lesions.items()
+        }
         study.threshold = self.threshold
         study.min_volume_mm3 = self.min_volume_mm3
         study.dismissed = self.dismissed
@@ -244,6 +252,7 @@ def _lesion_record(lesion: Lesion) -> dict[str, Any]:
         "lesion_uid": lesion.lesion_uid,
         "edited_at": lesion.edited_at,
         "reviewed_at": lesion.reviewed_at,
+        "finding": lesion.finding,
         "caliper": caliper_record(lesion.caliper),
         **{name: value for name, value in _numbers(lesion).items() if not math.isnan(value)},
     }
@@ -262,7 +271,7 @@ def _lesion_from(record: Mapping[str, Any]) -> Lesion:
         status=Status(record["status"]),
         probability=float("nan") if probability is None else float(probability),
         review=Review(record["review"]),
-        **{name: str(record.get(name, "")) for name in ("lesion_id", "lesion_uid", "edited_at", "reviewed_at")},
+        **{name: str(record.get(name, "")) for name in TEXTS},
         caliper=caliper_from(record.get("caliper")),
         threshold=float(record.get("threshold", math.nan)),
         agreement=float(record.get("agreement", math.nan)),

@@ -13,13 +13,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from napari_lesion.core.errors import LesionError
+from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Caliper, Point
 from napari_lesion.workflow.study import Study
 
 Ends = tuple[Point, Point]
 
 SHORTEST_MM = 1e-3
+ON_GRID = 1e-3
+"""Voxels by which an end may lie beyond the image: round-off."""
 
 
 class Axis(StrEnum):
@@ -62,7 +67,8 @@ def plan_caliper(study: Study, label: int, caliper: Caliper | None) -> CaliperCh
     Raises
     ------
     LesionError
-        When there is no such lesion, a coordinate is not finite, or an axis has no length.
+        When there is no such lesion, a coordinate is not finite, an axis has no length, or an end lies outside the
+        image.
     """
     lesion = study.lesions.get(label)
     if lesion is None:
@@ -71,7 +77,16 @@ def plan_caliper(study: Study, label: int, caliper: Caliper | None) -> CaliperCh
     for ends in (wanted.long_ends, wanted.short_ends) if wanted is not None else ():
         if ends is not None and not math.dist(*ends) >= SHORTEST_MM:
             raise LesionError("The axis was not set", "its end points are the same", "Drag one of them further away")
+    if wanted is not None and not lies_on(wanted, study.volume.grid):
+        raise LesionError("The axis was not set", "an end point lies outside the image", "Set it inside")
     return None if wanted == lesion.caliper else CaliperChange(label, lesion.caliper, wanted)
+
+
+def lies_on(caliper: Caliper, grid: Grid) -> bool:
+    """Whether every end point lies on the image, its outermost half voxels included."""
+    ends = [point for pair in (caliper.long_ends, caliper.short_ends) if pair is not None for point in pair]
+    index = grid.to_index(np.array(ends).reshape(-1, 3))
+    return bool(((index >= -0.5 - ON_GRID) & (index <= np.array(grid.shape) - 0.5 + ON_GRID)).all())
 
 
 def write_caliper(study: Study, label: int, caliper: Caliper | None) -> None:
