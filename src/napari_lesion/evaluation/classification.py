@@ -186,7 +186,7 @@ def adaptive_calibration_error(truth: npt.ArrayLike, probability: npt.ArrayLike,
 
 
 def bootstrap(
-    figure: Figure, patients: Sequence[str], *values: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = SEED
+    figure: Figure, patients: Sequence[str], *values: npt.ArrayLike, resamples: int | None = None, seed: int = SEED
 ) -> Interval:
     """Interval of a figure over resampled patients.
 
@@ -199,7 +199,7 @@ def bootstrap(
     *values
         Arrays with one entry a lesion.
     resamples, seed
-        How many, and of which seed.
+        How many (`RESAMPLES` when not given), and of which seed.
     """
     arrays = [np.asarray(value) for value in values]
     if not len(patients) or any(len(array) != len(patients) for array in arrays):
@@ -209,7 +209,7 @@ def bootstrap(
     members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
     random = np.random.default_rng(seed)
     drawn = []
-    for _ in range(resamples):
+    for _ in range(RESAMPLES if resamples is None else resamples):
         chosen = np.concatenate([members[k] for k in random.integers(len(members), size=len(members))])
         drawn.append(figure(*(array[chosen] for array in arrays)))
     finite = np.asarray(drawn)[np.isfinite(drawn)]

@@ -72,7 +72,7 @@ def test_trees_and_calibrations_are_read_back(finished: tuple[Path, Path, Traini
         prefix = "without_3.malignancy."
         part = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
     rating = Trees.from_arrays(part, len(own["measures"]))(np.array([[4.0, 0.0], [12.0, 0.0]]))[:, 0]
-    assert rating[1] > rating[0] + 0.5
+    assert rating[1] > rating[0] + 0.3
     for heads in own["heads"].values():
         assert {calibration_from_json(heads[name]).to_json()["kind"] for name in heads} == {"logistic"}
 

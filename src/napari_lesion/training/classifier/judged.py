@@ -241,7 +241,7 @@ def _texture_figures(judged: Judged, truths: Truths, group: BoolArray) -> dict[s
         "accuracy": float(np.trace(matrix) / matrix.sum()),
         "recall": (np.diag(matrix) / matrix.sum(axis=1)).tolist(),
         "precision": (np.diag(matrix) / np.maximum(matrix.sum(axis=0), 1)).tolist(),
-        "balanced_accuracy": asdict(bootstrap(balanced, patients, truth, decided, resamples=500)),
+        "balanced_accuracy": asdict(bootstrap(balanced, patients, truth, decided)),
         "balanced_accuracy_by_fold": [
             balanced(truth[truths.fold[known] == fold], decided[truths.fold[known] == fold])
             for fold in range(N_FOLDS)
