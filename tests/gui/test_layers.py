@@ -14,10 +14,11 @@ from napari_lesion.core.errors import GeometryError, InputError
 from napari_lesion.core.findings import Check
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Lesion, Review
+from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.volume import Modality, Source, Volume
 from napari_lesion.gui.adopt import grid_of, volume_of_layer
 from napari_lesion.gui.contributions import get_reader, image_layer
-from napari_lesion.gui.layers import LayerBridge
+from napari_lesion.gui.layers import SPREAD_NAME, LayerBridge
 from napari_lesion.gui.palette import DISTINCT, GREY, lesion_colours
 from napari_lesion.gui.presenters.axes import AxisLine
 from napari_lesion.gui.save import labels_of_layer
@@ -216,3 +217,29 @@ def test_sample_data_opens_from_naparis_menu(make_napari_viewer: Any) -> None:
     (layer,) = viewer.open_sample("napari-lesion", "lidc_0314_part")
     assert layer.ndim == 3
     assert layer.scale[0] == pytest.approx(1.0)
+
+
+@pytest.mark.gui
+def test_the_spread_of_the_model_lies_over_the_image_and_goes_with_the_study(make_napari_viewer: Any) -> None:
+    grid = Grid((20, 16, 12), (1.0, 1.0, 2.0), direction=(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
+    study = Study.of(Volume(np.zeros(grid.shape, np.int16), grid, Modality.CT, Source(case="case")), Check())
+    values = np.zeros(grid.shape, np.uint8)
+    values[3, 4, 5] = 100
+    bridge = LayerBridge(make_napari_viewer())
+    bridge.show(study, LUNG)
+    active = bridge.viewer.layers.selection.active
+    for _ in range(2):
+        bridge.show_spread(ProbabilityMap.from_dense(values, grid))
+    names = [layer.name for layer in bridge.viewer.layers]
+    assert names.count(SPREAD_NAME) == 1
+    assert names.index(SPREAD_NAME) == names.index("case") + 1
+    layer = bridge.viewer.layers[SPREAD_NAME]
+    assert layer.scale.tolist() == bridge.image_layer.scale.tolist()
+    np.testing.assert_array_equal(layer.data, AnatomicalView.of(grid).apply(values))
+    assert bridge.viewer.layers.selection.active is active
+    bridge.viewer.layers.remove(SPREAD_NAME)
+    bridge.show_spread(None)
+    bridge.show_spread(ProbabilityMap.from_dense(values, grid))
+    bridge.clear()
+    assert len(bridge.viewer.layers) == 0
+    bridge.disconnect()

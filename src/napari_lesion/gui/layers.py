@@ -13,6 +13,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_lesion.core.display import AXIS_LABELS, AnatomicalView
+from napari_lesion.core.probability import SCALE, ProbabilityMap
 from napari_lesion.gui.axes import AxesCanvas
 from napari_lesion.gui.palette import YELLOW
 from napari_lesion.gui.presenters.axes import AxisLine
@@ -22,6 +23,7 @@ from napari_lesion.workflow.study import Study
 
 UNITS = ("mm", "mm", "mm")
 LABELS_NAME = "Lesions"
+SPREAD_NAME = "Spread of the model"
 VOLUME_KEY = "napari_lesion_volume"
 PLANES = ("Axial", "Coronal", "Sagittal")
 SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
@@ -56,6 +58,7 @@ class LayerBridge:
         self.view: AnatomicalView | None = None
         self._image: Any = None
         self._labels: Any = None
+        self._spread: Any = None
         self.axes = AxesCanvas(viewer)
         self._busy = False
         self._colours: dict[int, str] = {}
@@ -105,8 +108,27 @@ class LayerBridge:
         finally:
             self._busy = False
 
+    def show_spread(self, spread: ProbabilityMap | None) -> None:
+        """Show how far the passes of an augmentation differ, in the bytes of a probability; None hides it."""
+        self._remove(self._spread)
+        self._spread = None
+        if spread is None or self.view is None:
+            return
+        active = self.viewer.layers.selection.active
+        self._spread = self.viewer.add_image(
+            self.view.apply(spread.dense()),
+            name=SPREAD_NAME,
+            contrast_limits=(0, SCALE // 2),
+            colormap="inferno",
+            blending="additive",
+            **self._placing(),
+        )
+        self.viewer.layers.move(self._index(self._spread), self._index(self._image) + 1)
+        self.viewer.layers.selection.active = active
+
     def clear(self) -> None:
         """Take the layers of the study out of the viewer."""
+        self.show_spread(None)
         self._busy = True
         try:
             for layer in (self.axes.layer, self._labels, self._image):

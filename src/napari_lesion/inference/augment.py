@@ -145,8 +145,10 @@ def with_members(mean: ProbabilityMap, members: Sequence[ProbabilityMap]) -> Pro
 
 
 def spread(probability: ProbabilityMap) -> ProbabilityMap:
-    """Population standard deviation of the members at each voxel, 0 to 0.5, in the bytes of a probability map."""
+    """Population SD of the members at each voxel, 0 to 0.5, in the bytes of a probability map; empty without them."""
     blocks = {}
+    if not probability.members:
+        return ProbabilityMap(probability.grid)
     for index, block in probability.blocks.items():
         values = np.zeros((len(probability.members), *block.shape), np.float32)
         for value, member in zip(values, probability.members, strict=True):

@@ -10,6 +10,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Volume
+from napari_lesion.inference.augment import spread
 from napari_lesion.inference.bundles.predict import predict_foreign
 from napari_lesion.inference.engine import Prediction, predict
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
@@ -146,6 +147,11 @@ def _marks(request: DetectRequest, prediction: Prediction) -> Marks:
         model.min_volume_mm3 if parameters.min_volume_mm3 is None else parameters.min_volume_mm3,
         request.reader,
     )
+
+
+def spread_of(detection: Detection) -> ProbabilityMap:
+    """Standard deviation over the passes of a test-time augmentation at each voxel, 0 to 0.5; empty without one."""
+    return spread(detection.probability)
 
 
 def install_detection(study: Study, detection: Detection) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from psygnal import Signal
+
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext, Progress
+from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
 from napari_lesion.gui.session import Session
 from napari_lesion.workflow.detect import (
@@ -18,8 +21,10 @@ from napari_lesion.workflow.detect import (
     detect_lesions,
     install_detection,
     request_for,
+    spread_of,
 )
 from napari_lesion.workflow.fit import Fit, check_fit
+from napari_lesion.workflow.lesion_threshold import mark_lesion, threshold_of
 from napari_lesion.workflow.measure import StudyMeasurement, StudyMeasureRequest, install_measurement, measure_study
 from napari_lesion.workflow.models import BundleInfo, list_models
 from napari_lesion.workflow.study import Study
@@ -52,6 +57,12 @@ class ThresholdState:
         What to do when nothing is found; empty otherwise.
     suggestion
         Threshold at which something would be marked; None when nothing would, or something is.
+    alone
+        Label of the mark that the slider moves alone; 0 when it moves all.
+    can_alone
+        Whether the selected lesion can be moved alone.
+    passes
+        Number of passes of the test-time augmentation whose spread can be shown; 0 without.
     """
 
     value: float
@@ -60,6 +71,9 @@ class ThresholdState:
     lost: int = 0
     hint: str = ""
     suggestion: float | None = None
+    alone: int = 0
+    can_alone: bool = False
+    passes: int = 0
 
 
 class DetectView(Protocol):
@@ -86,8 +100,8 @@ class DetectView(Protocol):
     def show_threshold(self, state: ThresholdState | None) -> None:
         """Show the threshold and what it marks; None without a detection."""
 
-    def show_done(self, sentence: str) -> None:
-        """Show what the last detection did."""
+    def show_done(self, sentence: str, memory: str = "") -> None:
+        """Show what the last detection did, and what memory it holds."""
 
     def show_error(self, error: LesionError) -> None:
         """Show why it did not run."""
@@ -112,6 +126,9 @@ class DetectPresenter:
         The panel.
     """
 
+    spread_changed = Signal(object)
+    """Spread of the passes to be shown as an image, a `ProbabilityMap`; None for none any more."""
+
     def __init__(self, session: Session, runner: JobRunner, quick: JobRunner, view: DetectView) -> None:
         self._session = session
         self._runner = runner
@@ -121,7 +138,9 @@ class DetectPresenter:
         self._model: BundleInfo | None = None
         self._wanted: float | None = None
         self._moving = False
+        self._alone = False
         session.study_changed.connect(self._on_study)
+        session.selection_changed.connect(self._on_selection)
         session.lesions_changed.connect(self._on_lesions)
 
     @property
@@ -187,17 +206,56 @@ class DetectPresenter:
 
     def nudge(self, direction: int) -> None:
         """Move the threshold by one step down (-1) or up (1)."""
-        study = self._session.study
-        if study is not None and study.threshold is not None:
-            start = self._wanted if self._wanted is not None else study.threshold
+        present = self._present
+        if present is not None:
+            start = self._wanted if self._wanted is not None else present
             self.set_threshold(start + direction * STEP)
+
+    def set_alone(self, alone: bool) -> None:
+        """Whether the threshold moves the selected lesion alone."""
+        self._alone, self._wanted = alone, None
+        self._show_threshold()
+
+    def show_spread(self, shown: bool) -> None:
+        """Show or hide how far the passes of the augmentation differ at each voxel."""
+        study = self._session.study
+        if not shown or study is None or study.detection is None:
+            self.spread_changed.emit(None)
+            return
+        job = partial(_spread, study.detection)
+        try:
+            self._runner.start("Spread", job, JobListener(partial(self._spread_ready, study), self._view.show_error))
+        except LesionError as error:
+            self._view.show_error(error)
+
+    def _spread_ready(self, study: Study, spread: ProbabilityMap) -> None:
+        if self._session.is_open(study):
+            self.spread_changed.emit(spread)
+
+    @property
+    def _target(self) -> int:
+        """Label that the slider moves alone; 0 for all."""
+        return self._session.selected if self._alone and self._can_alone else 0
+
+    @property
+    def _can_alone(self) -> bool:
+        study = self._session.study
+        return study is not None and threshold_of(study, self._session.selected) is not None
+
+    @property
+    def _present(self) -> float | None:
+        """The threshold that the slider shows."""
+        study, target = self._session.study, self._target
+        if study is None:
+            return None
+        return threshold_of(study, target) if target else study.threshold
 
     def _move(self) -> None:
         study, wanted = self._session.study, self._wanted
-        if study is None or study.detection is None or wanted is None or wanted == study.threshold:
+        if study is None or study.detection is None or wanted is None or wanted == self._present:
             self._wanted = None
             return
-        job = partial(_mark, study, ReaderState.of(study), wanted)
+        job = partial(_mark, study, ReaderState.of(study), wanted, self._target)
         listener = JobListener(
             partial(self._moved, study), self._move_failed, cancelled=partial(self._move_failed, None)
         )
@@ -230,8 +288,9 @@ class DetectPresenter:
         if not self._session.is_open(study):
             return
         install_detection(study, detection)
+        self.spread_changed.emit(None)
         self._session.detected()
-        self._view.show_done(_sentence(detection))
+        self._view.show_done(_sentence(detection), _memory(detection))
         self._show_threshold()
 
     def _failed(self, error: LesionError) -> None:
@@ -253,14 +312,31 @@ class DetectPresenter:
         if not self._moving:
             self._show_threshold()
 
+    def _on_selection(self, _label: int, _reveal: bool) -> None:
+        """A move that waits was meant for the lesion selected before."""
+        if self._alone:
+            self._wanted = None
+        self._on_lesions()
+
     def _show_threshold(self, gained: int = 0, lost: int = 0) -> None:
         study = self._session.study
         if study is None or study.detection is None or study.threshold is None:
             self._view.show_threshold(None)
             return
         hint, suggestion = _nothing_found(study)
-        state = ThresholdState(study.threshold, len(study.lesions), gained, lost, hint, suggestion)
-        self._view.show_threshold(state)
+        self._view.show_threshold(
+            ThresholdState(
+                value=study.threshold if self._present is None else self._present,
+                lesions=len(study.lesions),
+                gained=gained,
+                lost=lost,
+                hint=hint,
+                suggestion=suggestion,
+                alone=self._target,
+                can_alone=self._can_alone,
+                passes=len(study.detection.probability.members),
+            )
+        )
 
 
 def _nothing_found(study: Study) -> tuple[str, float | None]:
@@ -280,6 +356,20 @@ def _sentence(detection: Detection) -> str:
     return ". ".join((done, *said)) + "."
 
 
+def _memory(detection: Detection) -> str:
+    """What is held after a detection, for people."""
+    held = detection.probability.nbytes / 2**20
+    return (
+        f"Held in memory: {held:.1f} MiB of probability, for the threshold. The model was unloaded from "
+        f"{'the GPU' if detection.device.startswith('cuda') else 'memory'} when it was done."
+    )
+
+
+def _spread(detection: Detection, ctx: JobContext) -> ProbabilityMap:
+    ctx.step("Comparing the passes")
+    return spread_of(detection)
+
+
 def _fit(study: Study, model: BundleInfo, parameters: DetectParameters, ctx: JobContext) -> Fit:
     ctx.step("Checking the fit")
     return check_fit(study.volume, model, parameters, ctx)
@@ -291,10 +381,16 @@ def _detect(request: DetectRequest, ctx: JobContext) -> Detection:
     return detect_lesions(request, ctx)
 
 
-def _mark(study: Study, reader: ReaderState, threshold: float, ctx: JobContext) -> tuple[Marks, StudyMeasurement]:
+def _mark(
+    study: Study, reader: ReaderState, threshold: float, alone: int, ctx: JobContext
+) -> tuple[Marks, StudyMeasurement]:
     """Mark at another threshold and measure, as a job; the study itself is not touched."""
     assert study.detection is not None
     ctx.step("Marking lesions")
-    marks = mark_lesions(study.detection.probability, threshold, study.min_volume_mm3, reader)
-    request = StudyMeasureRequest(study.volume, marks.on(study.volume.grid, reader), marks.lesions)
+    if alone:
+        marks = mark_lesion(study, reader, alone, threshold)
+    else:
+        marks = mark_lesions(study.detection.probability, threshold, study.min_volume_mm3, reader)
+    only = frozenset(marks.moved) if alone else None
+    request = StudyMeasureRequest(study.volume, marks.on(study.volume.grid, reader), marks.lesions, only)
     return marks, measure_study(request, ctx)

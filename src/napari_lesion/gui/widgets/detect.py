@@ -7,7 +7,16 @@ from functools import partial
 
 from qtpy.QtCore import Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QSizePolicy, QStackedWidget, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_lesion.core.errors import LesionError
@@ -36,6 +45,8 @@ class DetectPanel(QWidget):
     model_chosen = Signal(int)
     parameters_changed = Signal()
     threshold_chosen = Signal(float)
+    alone_chosen = Signal(bool)
+    spread_chosen = Signal(bool)
 
     def __init__(self, defaults: DetectParameters, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -118,21 +129,27 @@ class DetectPanel(QWidget):
         self._lower.setVisible(False)
         if state is None:
             return
+        self._alone.setEnabled(state.can_alone)
+        self._spread.setVisible(state.passes > 0)
+        self._spread.setToolTip(f"Where {state.passes} flipped passes of the model differ: standard deviation")
         self._slider.show_threshold(state.value)
         moved = [f"+{state.gained}"] * bool(state.gained) + [f"−{state.lost}"] * bool(state.lost)
         change = f" ({' '.join(moved)})" if moved else ""
         self._value.setText(f"{state.value:.2f}")
         self._value.setToolTip(f"{state.lesions} lesions at this threshold{change}")
-        self._count.setText(f"{state.lesions} lesion{'' if state.lesions == 1 else 's'}{change}")
+        all_words = f"{state.lesions} lesion{'' if state.lesions == 1 else 's'}{change}"
+        self._count.setText(f"lesion {state.alone} alone" if state.alone else all_words)
         if state.hint:
             say(self._message, state.hint, "caution")
             self._suggestion = state.suggestion
             self._lower.setVisible(state.suggestion is not None)
             self._lower.setText(f"Show what is found at {state.suggestion or 0:.2f}")
 
-    def show_done(self, sentence: str) -> None:
-        """Show what the last detection did."""
+    def show_done(self, sentence: str, memory: str = "") -> None:
+        """Show what the last detection did; in the tool tip, what memory it holds."""
         say(self._done, sentence)
+        self._done.setToolTip(memory)
+        self._show_no_spread()
         say(self._message, "")
 
     def show_error(self, error: LesionError) -> None:
@@ -237,6 +254,15 @@ class DetectPanel(QWidget):
         self._value.setMinimumWidth(30)
         self._count = QLabel()
         layout.addLayout(row(QLabel("Threshold"), self._slider, self._value, self._count))
+        self._alone = QCheckBox("Selected lesion only")
+        self._alone.setToolTip(
+            "Move the threshold of the selected lesion alone; it then no longer follows that of the study"
+        )
+        self._alone.toggled.connect(self.alone_chosen)
+        self._spread = QCheckBox("Show spread")
+        self._spread.toggled.connect(self.spread_chosen)
+        self._spread.setVisible(False)
+        layout.addLayout(row(self._alone, self._spread))
         self._threshold_row.setVisible(False)
         return self._threshold_row
 
@@ -256,6 +282,12 @@ class DetectPanel(QWidget):
         if self._level is not None and self._palette is not None:
             name = LIGHTS[self._level]
             self._light.setPixmap(pixmap(name, getattr(self._palette, name), 16))
+
+    def _show_no_spread(self) -> None:
+        """The layer of a former detection is gone; its box is cleared without telling anyone."""
+        self._spread.blockSignals(True)
+        self._spread.setChecked(False)
+        self._spread.blockSignals(False)
 
     def _on_sliding(self, _value: int) -> None:
         self._value.setText(f"{self._slider.threshold:.2f}")
