@@ -42,6 +42,7 @@ AGREEMENT: tuple[FeatureSpec, ...] = (
         "reader changed.",
         ucum="1",
         reference="Roy 2019, NeuroImage 195:11",
+        invariance=("T", "F"),
     ),
     FeatureSpec(
         "volume_model_low_mm3",
@@ -53,6 +54,7 @@ AGREEMENT: tuple[FeatureSpec, ...] = (
         ucum="mm3",
         decimals=0,
         reference=REFERENCE,
+        invariance=("T", "F"),
     ),
     FeatureSpec(
         "volume_model_high_mm3",
@@ -64,5 +66,6 @@ AGREEMENT: tuple[FeatureSpec, ...] = (
         ucum="mm3",
         decimals=0,
         reference=REFERENCE,
+        invariance=("T", "F"),
     ),
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.measure.planar import TIE, PlanarSets, convex_hull, farthest_pairs, longest_across
+from napari_lesion.measure.planar import TIE, PlanarSets, convex_hull, farthest_pairs, longest_across, narrowest_width
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -63,8 +63,8 @@ def in_plane_axes(mask: BoolArray, spacing: tuple[float, float], areas: IntArray
     Notes
     -----
     Of axes that are equally long (within 1e-9) the one in the slice with the larger lesion area is taken, then the
-    one with the longer short axis, then the lower slice, then the smaller end points. The short axis comes before
-    the slice number so that both lengths are the same after a flip.
+    one with the longer short axis, then the one with the narrower outline, then the lower slice, then the smaller end
+    points. Lengths come before the slice number so that they are the same after a flip.
     """
     outline, slices = outline_points(mask)
     scale = np.asarray(spacing) / UNIT
@@ -80,7 +80,9 @@ def in_plane_axes(mask: BoolArray, spacing: tuple[float, float], areas: IntArray
         place = int(slices[component])
         found += [(float(areas[place]), _axes_of(hull, scale, (int(i), int(j)), place)) for i, j in pairs]
     candidates = [(area, axes) for area, axes in found if axes.long_mm >= best[0] * (1 - TIE)]
-    return min(candidates, key=_rank)[1]
+    least = min(_size_rank(candidate) for candidate in candidates)
+    tied = [axes for area, axes in candidates if _size_rank((area, axes)) == least]
+    return tied[0] if len(tied) == 1 else min(tied, key=_place_rank)
 
 
 def _axes_of(hull: IntArray, scale: FloatArray, pair: tuple[int, int], slice_index: int) -> InPlaneAxes:
@@ -95,10 +97,18 @@ def _ordered(ends: FloatArray) -> FloatArray:
     return ends[np.lexsort((ends[:, 1], ends[:, 0]))]
 
 
-def _rank(candidate: tuple[float, InPlaneAxes]) -> tuple[float, ...]:
+def _size_rank(candidate: tuple[float, InPlaneAxes]) -> tuple[float, float]:
     area, axes = candidate
-    # rounded to 9 digits, so that round-off cannot decide between axes that are the same
-    return (-area, -float(f"{axes.short_mm:.9g}"), axes.slice_index, *axes.long_ends.ravel())
+    return -area, -_digits(axes.short_mm)
+
+
+def _place_rank(axes: InPlaneAxes) -> tuple[float, ...]:
+    return (_digits(narrowest_width(axes.hull_mm)), axes.slice_index, *axes.long_ends.ravel())
+
+
+def _digits(length: float) -> float:
+    """Nine digits, so that round-off cannot decide between lengths that are the same."""
+    return float(f"{length:.9g}")
 
 
 def outline_points(mask: BoolArray) -> tuple[PlanarSets, IntArray]:

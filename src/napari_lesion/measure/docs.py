@@ -61,7 +61,7 @@ DIFFERENCES = (
     (
         "ties between axes",
         "not stated",
-        "larger slice, then longer short axis, then lower slice: both lengths survive a flip",
+        "larger slice, then longer short axis, then narrower outline, then lower slice: lengths survive a flip",
     ),
 )
 

@@ -11,6 +11,7 @@ from numpy.polynomial import legendre
 
 from napari_lesion.core.table import Value
 from napari_lesion.measure.context import LesionContext
+from napari_lesion.measure.planar import narrowest_width
 from napari_lesion.measure.shape import unless_tiny
 from napari_lesion.measure.size import IBSI
 from napari_lesion.measure.spec import Family, FeatureSpec
@@ -69,13 +70,6 @@ def _area_density(c: LesionContext) -> Value:
 
 def _oriented_extent(order: int, c: LesionContext) -> Value:
     return float(c.oriented_extents[order])
-
-
-def narrowest_width(hull: FloatArray) -> float:
-    """Smallest distance of two parallel lines that hold a convex polygon; one of them runs along a side."""
-    sides = np.roll(hull, -1, axis=0) - hull
-    normals = np.stack([-sides[:, 1], sides[:, 0]], axis=1) / np.linalg.norm(sides, axis=1)[:, None]
-    return float(np.ptp(hull @ normals.T, axis=0).min())
 
 
 _ratio = partial(FeatureSpec, family=Family.SHAPE, ucum="1", optional=True, needs=("counts", "eigenvalues"))

@@ -78,8 +78,8 @@ FRACTAL: tuple[FeatureSpec, ...] = (
         Family.SHAPE,
         lambda c: box_counting_dimension(c.mask, c.spacing),
         "Box-counting dimension of the boundary voxels on cubes of the smallest spacing, with box edges of 1, 2, 4, "
-        "... cubes up to half the largest extent; empty with fewer than 3 edges. Below 2 on a smooth surface: 1.85 on "
-        "a ball 60 voxels wide.",
+        "... cubes up to half the largest extent; empty with fewer than 3 edges. Below 2 on a smooth surface: 1.85 "
+        "on a ball 60 voxels wide.",
         ucum="1",
         code="(DCM 126050) Fractal Dimension",
         optional=True,

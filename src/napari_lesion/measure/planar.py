@@ -148,3 +148,10 @@ def longest_across(hull: FloatArray, pair: tuple[int, int]) -> tuple[float, Floa
     foot = origin + along[place] * axis
     ends = np.stack([foot + side_a[place] * across, foot + side_b[place] * across])
     return float(lengths[place]), ends
+
+
+def narrowest_width(hull: FloatArray) -> float:
+    """Smallest distance of two parallel lines that hold a convex polygon; one of them runs along a side."""
+    sides = np.roll(hull, -1, axis=0) - hull
+    normals = np.stack([-sides[:, 1], sides[:, 0]], axis=1) / np.linalg.norm(sides, axis=1)[:, None]
+    return float(np.ptp(hull @ normals.T, axis=0).min())
