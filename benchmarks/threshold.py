@@ -2,7 +2,8 @@
 
     python benchmarks/threshold.py [--repeat N] [--json FILE]
 
-Bells of 2 to 12 mm radius at random places; the fewest and the median milliseconds of some repeats.
+Bells of 2 to 12 mm radius at random places; the fewest and the median milliseconds of some repeats, by the wall clock
+and in CPU time, which a machine that is busy with other work distorts less.
 """
 
 from __future__ import annotations
@@ -45,14 +46,26 @@ def main() -> None:
     options = parser.parse_args()
     probability, results = make_probability(), []
     for threshold in (0.1, 0.3, 0.5, 0.9):
-        milliseconds = []
+        wall, cpu = [], []
         for _ in range(options.repeat):
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             _, lesions = find_candidates(probability, threshold, 30.0)
-            milliseconds.append(1e3 * (time.perf_counter() - began))
-        best, middle = min(milliseconds), statistics.median(milliseconds)
-        results.append({"threshold": threshold, "marks": len(lesions), "best_ms": best, "median_ms": middle})
-        print(f"threshold {threshold}: {len(lesions)} marks, best {best:.0f} ms, median {middle:.0f} ms")
+            wall.append(1e3 * (time.perf_counter() - began))
+            cpu.append(1e3 * (time.process_time() - used))
+        best, middle, least = min(wall), statistics.median(wall), min(cpu)
+        results.append(
+            {
+                "threshold": threshold,
+                "marks": len(lesions),
+                "best_ms": best,
+                "median_ms": middle,
+                "best_cpu_ms": least,
+            }
+        )
+        print(
+            f"threshold {threshold}: {len(lesions)} marks, best {best:.0f} ms, median {middle:.0f} ms, "
+            f"best of CPU {least:.0f} ms"
+        )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

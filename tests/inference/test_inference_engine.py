@@ -165,6 +165,33 @@ def test_cancel_while_searching_closes_the_backend(bright: BrightBackend, tiny_b
     assert len(bright.windows) == 2
 
 
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+@pytest.mark.parametrize("flips", ["none", "axes"])
+def test_cancel_takes_effect_within_one_window_of_either_backend(
+    tiny_bundle: BundleInfo, monkeypatch: pytest.MonkeyPatch, name: str, flips: str
+) -> None:
+    token, opened, after = CancelToken(), engine.open_backend, []
+
+    class Watched:
+        """The backend itself, with a user who cancels while its second window is computed."""
+
+        def __init__(self, *given: object) -> None:
+            self.below, _ = opened(*given)
+            self.name, self.device, self.close = self.below.name, self.below.device, self.below.close
+
+        def infer(self, windows: np.ndarray) -> np.ndarray:
+            after.append(token.cancelled)
+            if len(after) == 2:
+                token.cancel()
+            return self.below.infer(windows)
+
+    monkeypatch.setattr(engine, "open_backend", lambda *given: (Watched(*given), ()))
+    volume = _ball(GRIDS[0], GRIDS[0].to_physical([28, 30, 32]), 5.0)
+    with pytest.raises(JobCancelled):
+        predict(volume, tiny_bundle, EngineSettings(device="cpu", backend=name, flips=flips), JobContext(token))
+    assert after == [False, False], "no window was begun after the cancel"
+
+
 def test_a_model_of_several_images_is_refused(tmp_path: Path, write_bundle: WriteBundle) -> None:
     bundle = read_bundle(write_bundle(tmp_path / "brats", network={"in_channels": 4}))
     with pytest.raises(ModelError, match="needs 4 images"):
