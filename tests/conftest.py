@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_network import TINY_UNET
 
 from napari_lesion.core.volume import Volume
 
@@ -43,17 +44,6 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("NAPARI_LESION_MODELS", str(tmp_path_factory.mktemp("models")))
         yield
 
-
-TINY_UNET: dict[str, Any] = {
-    "_target_": "UNet",
-    "spatial_dims": 3,
-    "in_channels": 1,
-    "out_channels": 1,
-    "channels": [4, 8, 16],
-    "strides": [2, 2],
-    "num_res_units": 1,
-    "norm": "INSTANCE",
-}
 
 OWN: dict[str, Any] = {
     "schema_version": 1,

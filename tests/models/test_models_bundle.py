@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tiny_network import TINY_UNET as UNET
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
@@ -16,16 +16,6 @@ from napari_lesion.models.catalogue import find_bundle, list_bundles, scan_bundl
 from napari_lesion.models.metadata import read_bundle
 
 WriteBundle = Callable[..., Path]
-UNET: dict[str, Any] = {
-    "_target_": "UNet",
-    "spatial_dims": 3,
-    "in_channels": 1,
-    "out_channels": 1,
-    "channels": [4, 8, 16],
-    "strides": [2, 2],
-    "num_res_units": 1,
-    "norm": "INSTANCE",
-}
 
 
 @pytest.fixture(scope="module")

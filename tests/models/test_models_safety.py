@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_network import TINY_UNET as UNET
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.bundle import load_network
@@ -17,16 +18,6 @@ from napari_lesion.models.catalogue import find_bundle
 from napari_lesion.models.metadata import read_bundle
 
 WriteBundle = Callable[..., Path]
-UNET: dict[str, Any] = {
-    "_target_": "UNet",
-    "spatial_dims": 3,
-    "in_channels": 1,
-    "out_channels": 1,
-    "channels": [4, 8, 16],
-    "strides": [2, 2],
-    "num_res_units": 1,
-    "norm": "INSTANCE",
-}
 
 
 @pytest.fixture
