@@ -32,6 +32,8 @@ STORED_SHARE: Final = 1.0
 """Share of the searched voxels whose probability is stored, a byte each; measured 0.06 to 0.97."""
 EFFICIENCY: Final = {"openvino": 0.5, "torch": 0.15}
 """Measured: speed of the residual UNet over that of a float32 matrix product (docs/inference.md)."""
+LABEL_BYTES: Final = 1.0
+"""For each searched voxel: the pages of label maps and measures that are touched."""
 SPEED_EDGE: Final = 768
 
 
@@ -191,6 +193,6 @@ def _memory_mib(
     kind = "whole" if plan.region.all() else "region"
     searched = MODEL_BYTES[kind] + (MEAN_BYTES if passes > 1 else 0.0)
     native = float(np.prod([part.stop - part.start for part in plan.frame.box]))
-    kept = STORED_SHARE * native * (passes + 1 if passes > 1 else 1)
+    kept = native * (LABEL_BYTES + STORED_SHARE * (passes + 1 if passes > 1 else 1))
     model = searched * float(np.prod(plan.frame.shape))
     return process + (2.0 * float(np.prod(grid.shape)) + model + windows + kept) / 2**20

@@ -116,7 +116,7 @@ class Marks:
         """A label map of its own on the whole grid: the reader's labels with the box put in."""
         whole = reader.labels.copy() if reader else LabelMap.empty(grid)
         if self.box is not None:
-            whole.array[self.box] = self.labels
+            _write_changed(whole.array[self.box], self.labels)
         return whole
 
 
