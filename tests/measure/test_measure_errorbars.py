@@ -16,7 +16,7 @@ from napari_lesion.phantom.bodies import Ellipsoid, axial_axes, digitise, random
 Triple = tuple[float, float, float]
 
 ERRORS = {spec.name: spec.error for spec in FEATURES if spec.error}
-SPACINGS = [(0.5, 0.5, 0.5), (1.0, 0.7, 0.7), (2.5, 0.7, 0.7), (5.0, 0.8, 0.8)]
+SPACINGS = [(0.5, 0.5, 0.5), (1.0, 0.7, 0.7), (2.5, 0.7, 0.7), (5.0, 0.8, 0.8), (1.5, 1.0, 0.6)]
 NAMES = ("volume_mm3", "long_axis_mm", "short_axis_mm", "mean_diameter_mm")
 
 

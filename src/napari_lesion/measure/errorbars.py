@@ -180,12 +180,12 @@ def _sections(areas: npt.NDArray[np.floating], step: float) -> tuple[float, floa
 
 def long_axis_error(c: LesionContext) -> float:
     """95 % half width of ``long_axis_mm``, mm."""
-    return _axis_error(c.axes.long_mm, c.axes.short_mm, LONG_AXIS, c)
+    return _axis_error(_long_side(c), c)
 
 
 def short_axis_error(c: LesionContext) -> float:
     """95 % half width of ``short_axis_mm``, mm."""
-    return _axis_error(c.axes.short_mm, c.axes.long_mm, SHORT_AXIS, c)
+    return _axis_error(_short_side(c), c)
 
 
 def mean_diameter_error(c: LesionContext) -> float:
@@ -194,17 +194,35 @@ def mean_diameter_error(c: LesionContext) -> float:
     On a round section the short axis has to lie across whatever came out as the long one: what one gains the other
     loses, and their mean is the surer for it.
     """
-    long, short = c.axes.long_mm, c.axes.short_mm
-    sides = (long, short, LONG_AXIS), (short, long, replace(SHORT_AXIS, sd_round=0.0))
-    pixels = [_pixel_effect(length, across, noise, c) for length, across, noise in sides]
-    losses = [_loss_between_slices(length, c) for length in (long, short)]
+    short = _short_side(c)
+    sides = _long_side(c), replace(short, noise=replace(short.noise, sd_round=0.0))
+    pixels = [_pixel_effect(side, c) for side in sides]
+    losses = [_loss_between_slices(side.length, c) for side in sides]
     bias = sum(loss - shift for (shift, _), (loss, _) in zip(pixels, losses, strict=True)) / 2.0
     return half_width(bias, math.hypot(*(sd for _, sd in pixels), sum(sd for _, sd in losses)) / 2.0)
 
 
-def _axis_error(length: float, across: float, noise: AxisNoise, c: LesionContext) -> float:
-    shift, sd = _pixel_effect(length, across, noise, c)
-    loss, loss_sd = _loss_between_slices(length, c)
+@dataclass(frozen=True)
+class _Side:
+    """One axis: its length and that of the other one, mm, its ends (row, column) in pixels, what pixels do to it."""
+
+    length: float
+    across: float
+    ends: FloatArray
+    noise: AxisNoise
+
+
+def _long_side(c: LesionContext) -> _Side:
+    return _Side(c.axes.long_mm, c.axes.short_mm, c.axes.long_ends, LONG_AXIS)
+
+
+def _short_side(c: LesionContext) -> _Side:
+    return _Side(c.axes.short_mm, c.axes.long_mm, c.axes.short_ends, SHORT_AXIS)
+
+
+def _axis_error(side: _Side, c: LesionContext) -> float:
+    shift, sd = _pixel_effect(side, c)
+    loss, loss_sd = _loss_between_slices(side.length, c)
     return half_width(loss - shift, math.hypot(sd, loss_sd))
 
 
@@ -215,18 +233,21 @@ def half_width(bias: float, sd: float) -> float:
     return abs(bias) + sd * (ONE_SIDED + (TWO_SIDED - ONE_SIDED) * math.exp(-3.9 * abs(bias) / sd))
 
 
-def _pixel_effect(length: float, across: float, noise: AxisNoise, c: LesionContext) -> tuple[float, float]:
+def _pixel_effect(side: _Side, c: LesionContext) -> tuple[float, float]:
     """By how much pixels lengthen an axis, and the SD of that, mm.
 
     A cap of the depth d has the area 4/3·sqrt(2r)·d^(3/2), r the radius of curvature at the tip: the depth of the
-    cap that is as large as a pixel p is in proportion to p·(p/r)^(1/3). An ellipse has r = across²/(2·length).
+    cap that is as large as a pixel of the area p² is in proportion to p·(p/r)^(1/3). An ellipse has
+    r = across²/(2·length). What else pixels do to an axis goes with their width along it.
     """
-    pixel = math.sqrt(c.axial_spacing[1] * c.axial_spacing[2])
-    tip = (2.0 * pixel * length / across**2) ** (1.0 / 3.0)
-    roundness = math.exp(-(((length - across) / (ROUND_PIXELS * pixel)) ** 2))
-    shift = noise.outline - noise.tip * tip + noise.roundness * roundness
-    sd = math.hypot(noise.sd, noise.sd_round * roundness, noise.sd_tip * tip)
-    return pixel * shift, pixel * sd
+    spacing = np.asarray(c.axial_spacing[1:])
+    noise, pixel = side.noise, math.sqrt(spacing[0] * spacing[1])
+    along = (side.ends[1] - side.ends[0]) * spacing
+    width = float(np.linalg.norm(along * spacing) / np.linalg.norm(along))
+    tip = pixel * (2.0 * pixel * side.length / side.across**2) ** (1.0 / 3.0)
+    roundness = math.exp(-(((side.length - side.across) / (ROUND_PIXELS * max(spacing))) ** 2))
+    shift = width * (noise.outline + noise.roundness * roundness) - noise.tip * tip
+    return shift, math.hypot(width * noise.sd, width * noise.sd_round * roundness, noise.sd_tip * tip)
 
 
 def _loss_between_slices(length: float, c: LesionContext) -> tuple[float, float]:

@@ -162,10 +162,11 @@ def _axis_definition(name: str, noise: AxisNoise, radius: str) -> str:
     return (
         f"95 % half width of the {name} from pixel and slice spacing, fitted on digital spheres and ellipsoids: the "
         "95 % quantile of |x|, x normal with "
-        f"mean z - p·({noise.outline:g} - {noise.tip:g}·d + {noise.roundness:g}·g) and "
-        f"variance s² + p²·({noise.sd:g}² + ({noise.sd_round:g}·g)² + ({noise.sd_tip:g}·d)²). p is the pixel, "
-        f"d = (p/r)^(1/3) with the radius of curvature at the tip r = {radius}, "
-        f"g = exp(-((long - short)/({ROUND_PIXELS:g}·p))²); z and s are mean and SD of what is lost between slices. "
+        f"mean z - w·({noise.outline:g} + {noise.roundness:g}·g) + {noise.tip:g}·d and "
+        f"variance s² + w²·({noise.sd:g}² + ({noise.sd_round:g}·g)²) + ({noise.sd_tip:g}·d)². w is the width of a "
+        "pixel along the axis, d = p·(p/r)^(1/3) with p² the area of a pixel and the radius of curvature at the tip "
+        f"r = {radius}, g = exp(-((long - short)/({ROUND_PIXELS:g}·q))²) with q the longer side of a pixel; z and s "
+        "are mean and SD of what is lost between slices. "
         "No reader, model, threshold or partial volume in it."
     )
 
