@@ -359,6 +359,7 @@ def test_a_good_file_is_green(tmp_path: Path) -> None:
 def test_the_modality_is_guessed_only_from_values_of_air_and_bone(low: int, high: int, modality: Modality) -> None:
     assert guess_modality(np.array([[[low, 0, high]]], np.int16)) == modality
     assert guess_modality(np.array([[[low, np.nan, high]]], np.float32)) == modality
+    assert guess_modality(np.array([[[low, np.inf, high, -np.inf, np.nan]]], np.float32)) == modality
 
 
 def test_the_word_of_the_user_goes_before_the_guess(tmp_path: Path) -> None:

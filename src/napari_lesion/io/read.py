@@ -155,8 +155,11 @@ def _modality(info: SeriesInfo, loaded: Loaded, wished: Modality | None) -> tupl
 
 
 def guess_modality(array: npt.NDArray[Any]) -> Modality:
-    """CT when the smallest value is at most -500 and the largest at most 4000, else unknown; NaN is passed over."""
+    """CT when the smallest finite value is at most -500 and the largest at most 4000, else unknown."""
     low, high = float(np.fmin.reduce(array, axis=None)), float(np.fmax.reduce(array, axis=None))
+    if math.isinf(low) or math.isinf(high):
+        finite = array[np.isfinite(array)]  # a copy, which a volume without infinities does not need
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
     if math.isfinite(low) and low <= GUESS_CT_MINIMUM and high <= GUESS_CT_MAXIMUM:
         return Modality.CT
     return Modality.UNKNOWN
