@@ -90,6 +90,8 @@ class LesionContext:
         What the model said; None without one.
     overlaps
         Whether another mask claims voxels of the lesion too.
+    ring_asked
+        Whether a measure of the boundary was asked for; a flag about the ring alone is not worth a distance map.
     """
 
     lesion: Lesion
@@ -101,6 +103,7 @@ class LesionContext:
     surroundings: Surroundings = field(default_factory=Surroundings)
     probability: ProbabilityMap | None = None
     overlaps: bool = False
+    ring_asked: bool = True
 
     @property
     def grid(self) -> Grid:
@@ -259,13 +262,9 @@ class LesionContext:
         size: FloatArray = np.asarray(self.mask.shape) * np.asarray(self.spacing)
         return size
 
-    @property
+    @cached_property
     def depth(self) -> npt.NDArray[np.floating]:
         """Distance of each voxel of the crop to the nearest voxel centre outside, mm; 0 outside."""
-        return self._depth if self._is_kept else topology.distance_inside(self.mask, self.spacing)
-
-    @cached_property
-    def _depth(self) -> npt.NDArray[np.floating]:
         return topology.distance_inside(self.mask, self.spacing)
 
     @property

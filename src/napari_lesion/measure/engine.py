@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -21,13 +19,9 @@ from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure.boxes import boxes_of
 from napari_lesion.measure.context import LesionContext, MeasureSettings
 from napari_lesion.measure.registry import CORE, select
-from napari_lesion.measure.spec import Scale, scale_of
+from napari_lesion.measure.spec import Family, Scale, scale_of
 
 __all__ = ["MeasureRequest", "MeasureSettings", "measure_lesions"]
-
-THREADS = 2
-THREADS_FROM = 8
-"""Lesions from which threads pay."""
 
 
 @dataclass(frozen=True)
@@ -99,49 +93,23 @@ def measure_lesions(
     require_same_grid(volume.grid, labels.grid, "The mask")
     plan = _plan(request.features, scale_of(volume))
     boxes = boxes_of(labels.array, request.only, request.boxes)
-
-    def row_of(label: int) -> Row | None:
+    rows: dict[int, Row] = {}
+    for label, box in (ctx or JobContext()).track(boxes.items(), "Measuring", len(boxes)):
         lesion = request.lesions.get(label) or Lesion(label, Status.MANUAL)
-        context = lesion_context(volume, labels, lesion, boxes[label], request)
-        if context is None:
-            return None
-        return {name: function(context) for name, function in plan.functions.items()}
-
-    found = _in_order(row_of, boxes, ctx or JobContext())
-    return LesionTable(plan.columns, {label: row for label, row in found if row is not None})
-
-
-def _in_order(
-    row_of: Callable[[int], Row | None], boxes: Mapping[int, Box], ctx: JobContext
-) -> Iterator[tuple[int, Row | None]]:
-    """Rows in the order of the boxes; of many lesions the largest are begun first, by two threads.
-
-    Distance maps and NumPy's passes over large crops let go of the interpreter, the many small steps of a small
-    lesion do not: more threads than two gain nothing.
-    """
-    if len(boxes) < THREADS_FROM:
-        for label in ctx.track(boxes, "Measuring", len(boxes)):
-            yield label, row_of(label)
-        return
-    with ThreadPoolExecutor(THREADS, "measuring") as pool:
-        try:
-            rows = {label: pool.submit(row_of, label) for label in sorted(boxes, key=lambda k: -_voxels(boxes[k]))}
-            for label in ctx.track(boxes, "Measuring", len(boxes)):
-                yield label, rows[label].result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _voxels(box: Box) -> int:
-    return math.prod(part.stop - part.start for part in box)
+        context = lesion_context(volume, labels, lesion, box, request)
+        if context is not None:
+            context = context if plan.boundary else replace(context, ring_asked=False)
+            rows[label] = {name: function(context) for name, function in plan.functions.items()}
+    return LesionTable(plan.columns, rows)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Columns of a request and the function behind each."""
+    """Columns of a request, the function behind each, and whether any of them is about the boundary."""
 
     columns: tuple[Column, ...]
     functions: Mapping[str, Callable[[LesionContext], Value]]
+    boundary: bool
 
 
 @cache
@@ -149,7 +117,8 @@ def _plan(features: tuple[str, ...], scale: Scale) -> _Plan:
     """Worked out once for each choice: while somebody paints, the same few columns are measured again and again."""
     specs = [spec for spec in select(features) if spec.applies_to(scale)]
     columns = tuple(spec.column(scale) for spec in specs)
-    return _Plan(columns, {spec.column_name(scale): spec.function for spec in specs})
+    boundary = any(spec.family is Family.BOUNDARY for spec in specs)
+    return _Plan(columns, {spec.column_name(scale): spec.function for spec in specs}, boundary)
 
 
 def lesion_context(

@@ -131,8 +131,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("overlaps", "Voxels of this lesion are claimed by another mask too.", lambda c: c.overlaps),
     Flag(
         "ring_small",
-        "Fewer than 30 voxels around the lesion that may count as background: contrast is empty.",
-        lambda c: not c.is_tiny and c.ring.is_small,
+        "Fewer than 30 voxels around the lesion that may count as background: contrast is empty. Looked at when a "
+        "measure of the boundary is asked for.",
+        lambda c: c.ring_asked and not c.is_tiny and c.ring.is_small,
     ),
     Flag(
         "thick_slices",
