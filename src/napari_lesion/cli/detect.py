@@ -10,7 +10,7 @@ import typer
 from napari_lesion.cli.console import command, lesions, say, warn
 from napari_lesion.cli.options import with_parameters
 from napari_lesion.core.errors import LesionError
-from napari_lesion.workflow.parameters import DetectParameters, ExportParameters, CohortParameters
+from napari_lesion.workflow.parameters import CohortParameters, DetectParameters, ExportParameters
 
 if TYPE_CHECKING:
     from napari_lesion.core.jobs import JobContext
