@@ -56,7 +56,7 @@ def test_the_mask_lies_on_the_grid_of_the_input(run: Run, nodule: Path, tmp_path
 
 def test_run_record_says_what_was_done(run: Run, nodule: Path, tmp_path: Path) -> None:
     run("detect", nodule, "--out", tmp_path, "--threshold", "0.75", "--backend", "torch", "--modality", "CT")
-    record = json.loads((tmp_path / "nodule" / "run.json").read_text())
+    record = json.loads((tmp_path / "nodule" / "run.json").read_text(encoding="utf-8"))
     assert record["detection"]["threshold"] == 0.75
     assert record["detection"]["backend"] == "torch"
     assert record["input"]["modality"] == "CT"
@@ -69,7 +69,7 @@ def test_writes_everything_when_nothing_is_found(run: Run, air: Path, tmp_path: 
     assert result.exit_code == 0
     assert "air: 0 lesions in " in result.stdout
     assert rows_of(tmp_path / "air") == []
-    assert (tmp_path / "air" / "lesions.csv").read_text().startswith("label,status,probability")
+    assert (tmp_path / "air" / "lesions.csv").read_text(encoding="utf-8").startswith("label,status,probability")
     mask = sitk.ReadImage(str(tmp_path / "air" / "mask.nii.gz"))
     assert mask.GetSize() == (20, 20, 20)
     assert not sitk.GetArrayFromImage(mask).any()
@@ -85,7 +85,7 @@ def test_options_of_the_export(run: Run, nodule: Path, tmp_path: Path) -> None:
         "probability.nrrd",
         "run.json",
     ]
-    assert str(nodule.parent) not in (case / "run.json").read_text()
+    assert str(nodule.parent) not in (case / "run.json").read_text(encoding="utf-8")
     highest = sitk.GetArrayFromImage(sitk.ReadImage(str(case / "probability.nrrd"))).max()
     assert 125 <= highest <= 250
 

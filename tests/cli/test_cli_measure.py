@@ -46,7 +46,7 @@ def test_an_empty_mask_gives_a_header_only(run: Run, tmp_path: Path) -> None:
     mask = write_image(tmp_path / "mask.nii.gz", np.zeros((20, 20, 20), np.uint8))
     result = run("measure", image, mask, "--modality", "CT", "--out", tmp_path / "lesions.csv")
     assert result.stdout.startswith("0 lesions in ")
-    (header,) = (tmp_path / "lesions.csv").read_text().splitlines()
+    (header,) = (tmp_path / "lesions.csv").read_text(encoding="utf-8").splitlines()
     assert header.startswith("label,status,probability")
 
 

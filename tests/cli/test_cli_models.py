@@ -85,5 +85,5 @@ def test_detect_with_a_bundle_of_others(run: Run, tmp_path: Path) -> None:
     assert run("models", "check", root).exit_code == 0
     result = run("detect", tmp_path / "ct.nii.gz", "--out", tmp_path / "out", "--model", root, "--modality", "CT")
     assert result.exit_code == 0, result.stderr
-    record = json.loads((tmp_path / "out" / "ct" / "run.json").read_text())
+    record = json.loads((tmp_path / "out" / "ct" / "run.json").read_text(encoding="utf-8"))
     assert (record["detection"]["backend"], record["detection"]["model"]["name"]) == ("MONAI", "spleen")

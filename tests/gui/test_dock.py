@@ -45,11 +45,11 @@ def test_open_detect_review_export(desk: Any, network: Any, study_file: Path, tm
     desk.controller.export.export_to(out)
     desk.idle()
     assert sorted(path.name for path in out.iterdir()) == ["lesions.csv", "mask.nii.gz", "run.json"]
-    table = (out / "lesions.csv").read_text().splitlines()
+    table = (out / "lesions.csv").read_text(encoding="utf-8").splitlines()
     assert table[0].startswith("label,status,probability,review")
     assert "accepted" in table[1]
     assert "rejected" in table[2]
-    assert json.loads((out / "run.json").read_text())["lesions"]["count"] == 2
+    assert json.loads((out / "run.json").read_text(encoding="utf-8"))["lesions"]["count"] == 2
     assert "2 of 2 lesions" in desk.dock.export.said
     assert not desk.study.unsaved
 

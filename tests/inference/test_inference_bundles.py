@@ -55,7 +55,7 @@ def volumes(images: list[Path]) -> list[Volume]:
 def _parser(root: Path, **more: Any) -> Any:
     from monai.bundle import ConfigParser
 
-    config = json.loads((root / "configs" / "inference.json").read_text())
+    config = json.loads((root / "configs" / "inference.json").read_text(encoding="utf-8"))
     config.update(bundle_root=str(root), device="$torch.device('cpu')", **more)
     config["network_def"].pop("pretrained", None)  # would fetch weights
     return ConfigParser(config)

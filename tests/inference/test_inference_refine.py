@@ -153,7 +153,7 @@ def test_stages_on_different_grids_are_refused(write_bundle: Callable[..., Path]
 )
 def test_a_second_stage_that_cannot_be_is_refused(two_stages: Path, stated: dict[str, object]) -> None:
     path = two_stages / "configs" / "metadata.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["napari_lesion"]["refinement"] = stated
     path.write_text(json.dumps(content))
     with pytest.raises(ModelError):

@@ -84,7 +84,7 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path: Path, monkeypatch: pyt
         write_text(path, "new")
     assert os.strerror(code) in caught.value.message
     assert "another folder" in caught.value.todo
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -233,7 +233,7 @@ def test_private_factors_are_found_in_their_blocks(tmp_path: Path) -> None:
 def test_the_real_series_gives_the_suv_of_ibsi(shared_data: Path) -> None:
     other = shared_data / "data" / "other"
     volume = read_volume(other / "pet_suv_dicom_STS_001" / "dicom")
-    expected = json.loads((other / "pet_suv_dicom_STS_001" / "expected_suv.json").read_text())
+    expected = json.loads((other / "pet_suv_dicom_STS_001" / "expected_suv.json").read_text(encoding="utf-8"))
     assert volume.source.headers["suv_factor"] == pytest.approx(expected["suvbw_factor"], rel=1e-9)
     assert float(volume.array.max()) == pytest.approx(expected["suvbw_max_in_slices"], rel=1e-6)
     # the SUV image was cut from the whole series: compare the planes that both hold. It lies up to one stored step

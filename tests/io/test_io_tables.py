@@ -32,7 +32,7 @@ def test_the_file_is_as_documented(tmp_path: Path) -> None:
 
 def test_an_empty_table_is_a_header(tmp_path: Path) -> None:
     write_table(tmp_path / "lesions.csv", LesionTable(COLUMNS))
-    assert (tmp_path / "lesions.csv").read_text() == "label,status,probability,volume_mm3,flags\n"
+    assert (tmp_path / "lesions.csv").read_text(encoding="utf-8") == "label,status,probability,volume_mm3,flags\n"
     again = read_table(tmp_path / "lesions.csv")
     assert again.names == [c.name for c in COLUMNS]
     assert not again.rows
@@ -40,7 +40,7 @@ def test_an_empty_table_is_a_header(tmp_path: Path) -> None:
 
 def test_the_label_stands_in_for_a_row_without_one(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", LesionTable(COLUMNS, {5: {"status": "model"}}))
-    assert (tmp_path / "a.csv").read_text().splitlines()[1] == "5,model,,,"
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[1] == "5,model,,,"
 
 
 @given(

@@ -321,7 +321,7 @@ def test_trust_is_given_once_and_ends_with_a_change(tmp_path: Path, models: Path
     assert is_trusted(root)
     assert not is_trusted(source)
     config = root / "configs" / "inference.json"
-    config.write_text(config.read_text().replace("> 0, 4", "> 0, 5"))
+    config.write_text(config.read_text(encoding="utf-8").replace("> 0, 4", "> 0, 5"))
     (root / "scripts").mkdir()
     (root / "scripts" / "new.py").write_text("")
     assert not is_trusted(root)

@@ -98,7 +98,7 @@ def test_napari_finds_the_plugin_in_a_fresh_environment(wheel: Path, tmp_path: P
 
 def test_version_stands_in_one_place(wheel: Path) -> None:
     assert wheel.name.startswith(f"napari_lesion-{napari_lesion.__version__}-")
-    assert f"## {napari_lesion.__version__}" in (ROOT / "CHANGELOG.md").read_text()
-    project = (ROOT / "pyproject.toml").read_text()
+    assert f"## {napari_lesion.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert not re.search(r'^version\s*=\s*"', project, re.MULTILINE)
-    assert not re.search(r"^version:", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert not re.search(r"^version:", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)

@@ -41,7 +41,7 @@ def test_commands_and_options_exist(page: Path, help_of: dict[str, str]) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"`make ([a-z-]+)", text)) | set(
         re.findall(r"^make ([a-z-]+)", fenced(text), re.MULTILINE)
@@ -56,13 +56,13 @@ def test_links_of_the_readme_lead_to_files() -> None:
 
 
 def test_readme_gives_the_pinned_torch() -> None:
-    (pin,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    (default,) = re.findall(r"^TORCH \?= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (pin,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    (default,) = re.findall(r"^TORCH \?= (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert default == pin
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
-        assert set(re.findall(r"torch==([\d.]+)", page.read_text())) == {pin}
+        assert set(re.findall(r"torch==([\d.]+)", page.read_text(encoding="utf-8"))) == {pin}
 
 
 def test_every_dependency_is_pinned() -> None:
-    lines = (ROOT / "constraints.txt").read_text().split()
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[^+]+", line) for line in lines), "no local builds, no ranges"

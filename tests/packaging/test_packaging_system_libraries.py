@@ -57,7 +57,7 @@ def test_installs_what_is_missing_for_root_on_debian(machine: Machine, tmp_path:
     machine.command("id", "echo 0")
     machine.command("apt-get", f'echo "$@" >> {tmp_path}/apt')
     assert machine.run().returncode == 0
-    install = (tmp_path / "apt").read_text().splitlines()[-1]
+    install = (tmp_path / "apt").read_text(encoding="utf-8").splitlines()[-1]
     assert install.endswith("libxcb-keysyms1 libxcb-shape0")
     assert "--no-install-recommends" in install
 

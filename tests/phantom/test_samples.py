@@ -115,7 +115,7 @@ def test_real_sample_is_small_and_carries_no_patient_attributes() -> None:
         assert not header[148:228].strip(b"\0")  # descrip
         assert not header[228:252].strip(b"\0")  # aux_file
     assert "CC BY" in SAMPLES["lidc_0314_part"].attribution
-    assert "10.7937/K9/TCIA.2015.LO9QL9SX" in (SHIPPED / "README.md").read_text()
+    assert "10.7937/K9/TCIA.2015.LO9QL9SX" in (SHIPPED / "README.md").read_text(encoding="utf-8")
 
 
 def test_cutting_needs_the_series_and_its_mask(tmp_path: Path) -> None:

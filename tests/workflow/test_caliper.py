@@ -135,7 +135,7 @@ def test_rows_hold_it_beside_the_computed_axes_and_export_writes_them(detected: 
     assert row["manual_mean_diameter_mm"] == pytest.approx((10 + float(str(computed["short_axis_mm"]))) / 2, rel=1e-5)
     assert other["axes_source"] == "computed"
     assert math.isnan(float(str(other["manual_long_axis_mm"])))
-    edits = json.loads((tmp_path / "run.json").read_text())["edits"]
+    edits = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["edits"]
     assert (edits[-1]["action"], edits[-1]["labels"]) == ("caliper", [1])
 
 

@@ -99,13 +99,13 @@ def test_the_tables_hold_every_lesion_once(tmp_path: Path, model: Path, scans: l
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, model: Path, scans: list[Path]) -> None:
     first = list(detect_cases(_request(scans[:2], tmp_path, model), _quiet))
-    table = (tmp_path / "cohort.csv").read_text()
+    table = (tmp_path / "cohort.csv").read_text(encoding="utf-8")
     written = {case.case: (tmp_path / case.case / "run.json").stat().st_mtime_ns for case in first}
     again = list(detect_cases(_request(scans[:3], tmp_path, model), _quiet))
     assert [case.resumed for case in again] == [True, True, False]
     assert [case.lesions for case in again[:2]] == [case.lesions for case in first]
     assert {case.case: (tmp_path / case.case / "run.json").stat().st_mtime_ns for case in first} == written
-    assert (tmp_path / "cohort.csv").read_text().startswith(table)
+    assert (tmp_path / "cohort.csv").read_text(encoding="utf-8").startswith(table)
 
 
 @pytest.mark.parametrize("change", ["choice", "input", "record", "table"])
@@ -147,7 +147,7 @@ def test_pseudonymised_tables_name_nobody(tmp_path: Path, model: Path, scans: li
     request = _request(scans[:2], tmp_path, model, export=ExportParameters(pseudonymise=True))
     list(detect_cases(request, _quiet))
     for name in ("cohort.csv", "cases.csv"):
-        assert "scan0" not in (tmp_path / name).read_text()
+        assert "scan0" not in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_further_images_belong_to_one_input(tmp_path: Path, model: Path, scans: list[Path]) -> None:
@@ -180,7 +180,7 @@ def _awaited(path: Path, seconds: float = 60.0) -> dict[str, Any]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if path.is_file() and path.stat().st_size:
-            found: dict[str, Any] = json.loads(path.read_text())
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return found
         time.sleep(0.1)
     raise TimeoutError(path)

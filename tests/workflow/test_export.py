@@ -50,8 +50,8 @@ def test_table_mask_and_record_agree(detected: Study, out: Path, mask_format: st
 
 def test_the_record_names_model_threshold_versions_and_definitions(detected: Study, out: Path) -> None:
     export_study(ExportRequest(detected, out))
-    record = json.loads((out / "run.json").read_text())
-    header = (out / "lesions.csv").read_text().splitlines()[0].split(",")
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    header = (out / "lesions.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
     assert [column["name"] for column in record["columns"]] == header
     assert all(column["definition"] for column in record["columns"])
     assert record["detection"]["model"]["name"] == "fake"
@@ -100,7 +100,7 @@ def test_pseudonymised_files_hold_no_uid_date_path_or_name(identified: Study, ou
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("latin-1")
         assert [secret for secret in SECRETS if secret in text] == [], path
-    record = json.loads((out / "run.json").read_text())
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     row, _ = rows_of(out / "lesions.csv")
     assert row["series_uid"] == record["input"]["series_uid"]
     assert row["case"] == record["input"]["case"]
@@ -146,7 +146,7 @@ def test_a_study_without_lesions_gives_a_header_and_an_empty_mask(detected: Stud
     detected.lesions.clear()
     result = export_study(ExportRequest(detected, out))
     assert result.lesions == 0
-    assert len((out / "lesions.csv").read_text().splitlines()) == 1
+    assert len((out / "lesions.csv").read_text(encoding="utf-8").splitlines()) == 1
     assert not np.asarray(nibabel.load(out / "mask.nii.gz").dataobj).any()
 
 

@@ -140,5 +140,5 @@ def test_measure_tells_the_place(study: tuple[Volume, LabelMap, np.ndarray], tmp
     )
     row = measure_files(request).table.rows[1]
     assert (row["side"], row["lobe"], row["organ"]) == ("left", "left upper lobe", "lung")
-    record = json.loads((tmp_path / "out.run.json").read_text())
+    record = json.loads((tmp_path / "out.run.json").read_text(encoding="utf-8"))
     assert record["parameters"]["organ"] == "lung"

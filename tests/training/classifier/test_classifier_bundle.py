@@ -67,7 +67,7 @@ def test_weights_are_half_precision_and_plain(finished: tuple[Path, Path, Traini
 
 def test_trees_and_calibrations_are_read_back(finished: tuple[Path, Path, TrainingSet]) -> None:
     _, bundle, _ = finished
-    own = json.loads((bundle / "configs" / "metadata.json").read_text())["napari_lesion"]
+    own = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["napari_lesion"]
     with np.load(bundle / "models" / "trees.npz", allow_pickle=False) as arrays:
         prefix = "without_3.malignancy."
         part = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
@@ -79,9 +79,9 @@ def test_trees_and_calibrations_are_read_back(finished: tuple[Path, Path, Traini
 
 def test_card_names_every_patient_and_figure(finished: tuple[Path, Path, TrainingSet]) -> None:
     _, bundle, data = finished
-    card = (bundle / "docs" / "README.md").read_text()
+    card = (bundle / "docs" / "README.md").read_text(encoding="utf-8")
     assert all(nodule.patient_id in card for nodule in data.nodules)
-    figures = json.loads((bundle / "docs" / "figures.json").read_text())
+    figures = json.loads((bundle / "docs" / "figures.json").read_text(encoding="utf-8"))
     for model in figures["models"].values():
         assert f"{model['suspicious']['all sizes']['auc_interval']['value']:.3f}" in card
         assert f"{model['texture']['balanced_accuracy']['value']:.3f}" in card
@@ -116,9 +116,9 @@ def test_plain_monai_runs_the_bundle(finished: tuple[Path, Path, TrainingSet], t
     torch.set_grad_enabled(True)
     with (tmp_path / "out" / "ratings.csv").open() as stream:
         (row,) = csv.DictReader(stream)
-    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     heads = {k: calibration_from_json(v) for k, v in metadata["napari_lesion"]["heads"][NETWORK].items()}
-    definition = json.loads((bundle / "configs" / "inference.json").read_text())["network_def"]
+    definition = json.loads((bundle / "configs" / "inference.json").read_text(encoding="utf-8"))["network_def"]
     network = ResNet(**{key: value for key, value in definition.items() if key != "_target_"})
     members = torch.load(bundle / "models" / "model.pt", weights_only=True).values()
     logits = []

@@ -104,7 +104,7 @@ def test_the_command_trains_and_both_stages_are_measured(
     weights = main(data, tmp_path / "run", str(preset), 0)
     config, fold = read_record(tmp_path / "run")
     assert (config, fold) == (tiny_crops, 0)
-    assert len((tmp_path / "run" / "cubes" / "log.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "run" / "cubes" / "log.jsonl").read_text(encoding="utf-8").splitlines()) == 1
     network = build_crop_network(config, 3).eval()
     network.load_state_dict(load_weights(weights))
     scenes = held_out_scenes(data, 0, config.intensity)

@@ -49,4 +49,4 @@ def test_the_command_reads_files(tmp_path: Path) -> None:
     for path, fold in zip(paths, FOLDS, strict=True):
         path.write_text(json.dumps(fold))
     main(paths, tmp_path / "pooled.json")
-    assert json.loads((tmp_path / "pooled.json").read_text())["nodules"] == 3
+    assert json.loads((tmp_path / "pooled.json").read_text(encoding="utf-8"))["nodules"] == 3
