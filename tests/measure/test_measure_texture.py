@@ -88,7 +88,7 @@ def test_the_phantom_of_ibsi(shared_data: Path) -> None:
     row = measure_lesions(volume, labels, request).rows[1]
     by_name = {(spec.definition.split(":")[0], spec.title.rsplit(" (", 1)[0]): spec.name for spec in FEATURES[-95:]}
     compared = 0
-    with (folder / "ibsi_values.csv").open(newline="") as file:
+    with (folder / "ibsi_values.csv").open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             name = by_name.get((line["feature_family"].removesuffix(" based features"), line["name"]))
             if name is None or line["aggregation"] not in AGGREGATIONS:

@@ -84,7 +84,7 @@ def test_every_bad_input_is_told_and_none_stops_the_others(tmp_path: Path, model
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as lines:
+    with path.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
 
 
