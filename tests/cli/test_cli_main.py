@@ -57,7 +57,7 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
         "try:\n    main()\n"
         f"finally:\n    print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False)
     assert json.loads(done.stdout.splitlines()[-1]) == [], done.stderr
 
 
@@ -71,7 +71,7 @@ def test_a_terminal_without_the_signs_is_no_fault(tmp_path: Path) -> None:
     program = "from napari_lesion.cli.main import main; main()"
     arguments = [sys.executable, "-c", program, "info", str(tmp_path / "größe³.nii.gz")]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    result = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(arguments, capture_output=True, encoding="utf-8", env=environment, check=False)
     assert result.returncode == 2
     assert "gr??e?.nii.gz" in result.stderr
     assert "Traceback" not in result.stderr

@@ -29,7 +29,7 @@ def imported_by(program: str) -> list[str]:
     command = [sys.executable, "-c", program]
     if not has_display():
         command = on_virtual_display(command)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     listed: list[str] = json.loads(done.stdout.splitlines()[-1])
     return listed

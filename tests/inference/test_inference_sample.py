@@ -56,7 +56,7 @@ def test_a_second_detection_loads_neither_torch_nor_monai() -> None:
     )
     variables = {**os.environ, "OMP_NUM_THREADS": "1"}
     runs = [
-        subprocess.run([sys.executable, "-c", code], check=True, env=variables, capture_output=True, text=True)
+        subprocess.run([sys.executable, "-c", code], check=True, env=variables, capture_output=True, encoding="utf-8")
         for _ in range(2)
     ]
     assert runs[1].stdout.strip() == ""

@@ -25,7 +25,10 @@ def help_of() -> dict[str, str]:
     commands = ("detect", "measure", "compare", "models", "models check", "models add", "info", "doctor", "demo")
     return {
         name: subprocess.run(
-            [sys.executable, "-c", program, *name.split(), "--help"], capture_output=True, text=True, check=True
+            [sys.executable, "-c", program, *name.split(), "--help"],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
         ).stdout
         for name in commands
     }

@@ -38,7 +38,7 @@ class Machine:
     def run(self, display: str = ":0") -> subprocess.CompletedProcess[str]:
         environment = {"PATH": str(self.bin), "DISPLAY": display}
         return subprocess.run(
-            [str(self.bin / "bash"), str(SCRIPT)], env=environment, capture_output=True, text=True, check=False
+            [str(self.bin / "bash"), str(SCRIPT)], env=environment, capture_output=True, encoding="utf-8", check=False
         )
 
 

@@ -55,7 +55,7 @@ def mode(values: np.ndarray) -> float:
 
 
 def test_same_spec_gives_the_same_bits_in_another_process(quick_chest: Chest) -> None:
-    other = subprocess.run([sys.executable, "-c", PRINT_HASH], capture_output=True, text=True, check=True)
+    other = subprocess.run([sys.executable, "-c", PRINT_HASH], capture_output=True, encoding="utf-8", check=True)
     assert other.stdout.strip() == digest(quick_chest)
 
 

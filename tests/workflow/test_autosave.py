@@ -325,13 +325,13 @@ def digest(study: Study) -> str:
 
 def _child(folder: Path, stop_at: int) -> subprocess.Popen[str]:
     code = CHILD.format(tests=str(Path(__file__).parent), folder=str(folder), stop_at=stop_at)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8")
 
 
 def _restored(folder: Path) -> str:
     code = READER.format(tests=str(Path(__file__).parent), folder=str(folder))
     return subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8", check=True, timeout=60
     ).stdout.strip()
 
 

@@ -114,7 +114,7 @@ def test_plain_monai_runs_the_bundle(finished: tuple[Path, Path, TrainingSet], t
         workflow.initialize()
         workflow.run()
     torch.set_grad_enabled(True)
-    with (tmp_path / "out" / "ratings.csv").open() as stream:
+    with (tmp_path / "out" / "ratings.csv").open(encoding="utf-8") as stream:
         (row,) = csv.DictReader(stream)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     heads = {k: calibration_from_json(v) for k, v in metadata["napari_lesion"]["heads"][NETWORK].items()}
