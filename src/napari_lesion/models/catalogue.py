@@ -11,10 +11,10 @@ from typing import Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.bundle import BundleInfo
-from napari_lesion.models.config.reading import SUFFIXES, read_configuration
+from napari_lesion.models.config.reading import SUFFIXES, read_metadata
 from napari_lesion.models.foreign import foreign_info, is_foreign
-from napari_lesion.models.metadata import METADATA, OWN_KEY, read_bundle
-from napari_lesion.models.safety import NAME_PATTERN, read_config, require_name
+from napari_lesion.models.metadata import OWN_KEY, read_bundle
+from napari_lesion.models.safety import NAME_PATTERN, require_name
 
 MODELS_VARIABLE: Final = "NAPARI_LESION_MODELS"
 
@@ -73,7 +73,7 @@ def scan_bundles() -> Catalogue:
 def rates(path: Path) -> bool:
     """Whether a bundle rates lesions that are marked already; it finds none, so it is no model to detect with."""
     try:
-        own = read_config(path, METADATA).get(OWN_KEY)
+        own = read_metadata(path).get(OWN_KEY)
     except ModelError:
         return False
     return isinstance(own, Mapping) and own.get("task") == RATING
@@ -87,7 +87,7 @@ def read_any(path: Path) -> BundleInfo:
     ModelError
         When it is damaged.
     """
-    return foreign_info(path) if is_foreign(read_configuration(path)) else read_bundle(path)
+    return foreign_info(path) if is_foreign(path) else read_bundle(path)
 
 
 def list_bundles() -> list[BundleInfo]:

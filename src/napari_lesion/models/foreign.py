@@ -10,15 +10,15 @@ from napari_lesion.core.volume import Modality
 from napari_lesion.models.bundle import WEIGHTS, BundleInfo, Intensity
 from napari_lesion.models.config.build import Builder
 from napari_lesion.models.config.needs import Port, needs_of
-from napari_lesion.models.config.reading import BundleConfig, read_configuration
+from napari_lesion.models.config.reading import BundleConfig, read_configuration, read_metadata
+from napari_lesion.models.metadata import OWN_KEY
 
 MODALITIES: Final = {"CT": Modality.CT, "MR": Modality.MR, "MRI": Modality.MR, "PT": Modality.PT, "PET": Modality.PT}
-OWN_KEY: Final = "napari_lesion"
 
 
-def is_foreign(config: BundleConfig) -> bool:
-    """Whether a bundle holds no metadata of this program."""
-    return OWN_KEY not in config.metadata
+def is_foreign(path: Path) -> bool:
+    """Whether a bundle holds no metadata of this program; ModelError when it has none that can be read."""
+    return OWN_KEY not in read_metadata(path)
 
 
 def foreign_info(path: Path) -> BundleInfo:

@@ -91,11 +91,9 @@ def install(request: InstallRequest, ctx: JobContext | None = None) -> Installed
 
 def needs_trust(name: str, assessment: Assessment) -> ModelError:
     """Say what of a bundle is code and would run."""
-    named = [str(reason) for reason in assessment.reasons if reason.trust is Trust.NEEDS_TRUST]
-    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return ModelError(
         f"The model {name} holds code that would run on this machine",
-        "; ".join(named[:3]) + more,
+        assessment.named(Trust.NEEDS_TRUST, 3),
         "If you trust its author, say so with --trust; every file is pinned then, and any change asks again",
     )
 

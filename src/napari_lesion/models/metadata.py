@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
 from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint, Refinement
-from napari_lesion.models.safety import literal, network_class_name, read_config, require_name
+from napari_lesion.models.config.reading import read_mapping
+from napari_lesion.models.safety import literal, network_class_name, require_name
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def read_bundle(path: Path) -> BundleInfo:
     ModelError
         When a file is missing or garbled, a value impossible, or the network not one that is built here.
     """
-    metadata, config = read_config(path, METADATA), read_config(path, INFERENCE)
+    metadata, config = read_mapping(path, METADATA), read_mapping(path, INFERENCE)
     reader = _Reader(path.name, metadata, config)
     network = reader.network()
     first = BundleInfo(

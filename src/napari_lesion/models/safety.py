@@ -7,7 +7,6 @@ bundle names, or unpickles an object; what does not fit is refused with a `Model
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,6 @@ from napari_lesion.core.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-MAX_CONFIG_BYTES: Final = 4 * 2**20
 MAX_REFERENCE_DEPTH: Final = 16
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -63,23 +61,6 @@ def inside(root: Path, relative: str) -> Path:
             "Copy or install the bundle again",
         )
     return path
-
-
-def read_config(root: Path, relative: str) -> dict[str, Any]:
-    """Read a JSON object of a bundle; ModelError when it is missing, too large or garbled."""
-    path = inside(root, relative)
-    damaged = f"The model {root.name} is damaged"
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise ModelError(damaged, f"{relative} is larger than {MAX_CONFIG_BYTES // 2**20} MiB")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise ModelError(
-            damaged, f"{relative} is not readable as JSON", "Copy or install the bundle again"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelError(damaged, f"{relative} does not hold a JSON object")
-    return content
 
 
 def sha256_of(path: Path) -> str:
@@ -142,16 +123,26 @@ def literal(value: Any, config: Mapping[str, Any], depth: int = 0) -> Any:
     return value
 
 
-def _follow(reference: str, config: Mapping[str, Any]) -> Any:
-    found: Any = config
-    for part in reference[1:].replace("#", "::").split("::"):
+def lookup(config: Any, identity: str) -> Any:
+    """Value of an id such as ``network_def::channels::0`` (or ``#``) below a configuration; KeyError without one."""
+    found = config
+    for part in identity.replace("#", "::").split("::"):
         if isinstance(found, Mapping) and part in found:
             found = found[part]
         elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
             found = found[int(part)]
         else:
-            raise ModelError("The model configuration was refused", f"the reference {reference!r} leads nowhere")
+            raise KeyError(identity)
     return found
+
+
+def _follow(reference: str, config: Mapping[str, Any]) -> Any:
+    try:
+        return lookup(config, reference[1:])
+    except KeyError as error:
+        raise ModelError(
+            "The model configuration was refused", f"the reference {reference!r} leads nowhere"
+        ) from error
 
 
 def load_state_dict(root: Path, relative: str) -> dict[str, torch.Tensor]:

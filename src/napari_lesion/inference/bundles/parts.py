@@ -76,7 +76,7 @@ def bundle_parts(config: BundleConfig, device: str = "cpu") -> Iterator[Parts]:
     assessment = assess(config)
     require_usable(config, assessment)
     if assessment.trust is Trust.SAFE:
-        yield _parts(config, Builder(config, device, {}), device)
+        yield _parts(config, Builder(config, device), device)
         return
     _require_trust(config, assessment)
     with _importable(config.root):

@@ -18,7 +18,7 @@ from napari_lesion.inference.backends.memory import memory_guard
 from napari_lesion.inference.bundles.images import meta_tensor, native_array
 from napari_lesion.inference.bundles.outputs import BundleOutput, Segmented, has_background, interpret
 from napari_lesion.inference.bundles.parts import Parts, bundle_parts
-from napari_lesion.models.config.needs import needs_of
+from napari_lesion.models.config.needs import Needs, needs_of
 from napari_lesion.models.config.reading import BundleConfig
 
 STAGE: Final = "Searching"
@@ -55,35 +55,33 @@ def run_bundle(
         When the job was asked to stop.
     """
     ctx = ctx or JobContext()
-    _require_channels(volumes, config)
+    grid, name, needs = volumes[0].grid, config.root.name, needs_of(config)
+    _require_channels(volumes, name, needs)
     ctx.step("Loading the model")
-    grid, name = volumes[0].grid, config.root.name
     with _faults(name), bundle_parts(config, device) as parts, memory_guard(device):
-        sample, raw = _predicted(volumes, parts, ctx)
+        sample = _predicted(volumes, parts, ctx)
         ctx.step("Collecting the marks")
-        outputs = needs_of(config).outputs
-        meanings = outputs[0].meanings if outputs else {}
+        meanings = needs.outputs[0].meanings if needs.outputs else {}
         processed = parts.postprocessing(dict(sample)) if parts.postprocessing else sample
         output = interpret(processed[PREDICTION], grid, meanings, name)
         if isinstance(output, Segmented):
-            output = _with_probability(output, sample, raw, parts, grid)
+            output = _with_probability(output, sample, parts, grid)
     return output
 
 
-def _require_channels(volumes: Sequence[Volume], config: BundleConfig) -> None:
-    inputs = needs_of(config).inputs
-    wanted = inputs[0].channels if inputs else 0
+def _require_channels(volumes: Sequence[Volume], name: str, needs: Needs) -> None:
+    wanted = needs.inputs[0].channels if needs.inputs else 0
     if wanted and wanted != len(volumes):
-        named = ", ".join(inputs[0].meanings.values()) or "as its card says"
+        named = ", ".join(needs.inputs[0].meanings.values()) or "as its card says"
         raise ModelError(
-            f"The model {config.root.name} needs {wanted} images of one study",
+            f"The model {name} needs {wanted} images of one study",
             f"{len(volumes)} given; the channels are {named}",
             "Give one image for each channel, all on one grid",
         )
 
 
-def _predicted(volumes: Sequence[Volume], parts: Parts, ctx: JobContext) -> tuple[dict[str, Any], Any]:
-    """The sample with the network's own output put in, and that output."""
+def _predicted(volumes: Sequence[Volume], parts: Parts, ctx: JobContext) -> dict[str, Any]:
+    """The prepared sample with the network's own output put in."""
     import torch
     from monai.data import decollate_batch, list_data_collate
 
@@ -98,8 +96,9 @@ def _predicted(volumes: Sequence[Volume], parts: Parts, ctx: JobContext) -> tupl
         result = parts.inferer(image, parts.network)
     if isinstance(result, (list, tuple)):
         result = result[0]  # deep supervision: the finest one comes first
+    item: dict[str, Any]
     (item,) = decollate_batch({**batch, PREDICTION: result.cpu() if hasattr(result, "cpu") else result})
-    return item, item[PREDICTION]
+    return item
 
 
 @contextmanager
@@ -135,14 +134,14 @@ def _calls(inferer: Any, shape: tuple[int, ...]) -> int:
     return math.ceil(windows / int(inferer.sw_batch_size))
 
 
-def _with_probability(output: Segmented, sample: Mapping[str, Any], raw: Any, parts: Parts, grid: Grid) -> Segmented:
+def _with_probability(output: Segmented, sample: Mapping[str, Any], parts: Parts, grid: Grid) -> Segmented:
     """The segmentation with the probability of each class, brought back by the bundle's own steps."""
-    if not 1 <= raw.shape[0] <= MAX_PROBABILITY_CLASSES or parts.postprocessing is None:
+    if not 1 <= sample[PREDICTION].shape[0] <= MAX_PROBABILITY_CLASSES or parts.postprocessing is None:
         return output
     steps = [step for step in parts.postprocessing.transforms if type(step).__name__ in SOFT]
     if not any(type(step).__name__ == "Activationsd" for step in steps):
         return output
-    data = {**sample, PREDICTION: raw}
+    data = dict(sample)
     for step in steps:
         data = step(data)
     array = native_array(data[PREDICTION], grid, nearest=False).astype(np.float32)

@@ -16,14 +16,14 @@ from napari_lesion.models.config.allowed import COMPONENTS, FORCED, OVERRIDDEN
 from napari_lesion.models.config.files import file_problems
 from napari_lesion.models.config.grammar import HONEST_MODULES, Trust, judge, parse
 from napari_lesion.models.config.limits import MAX_DEPTH
-from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig, lookup
+from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig
+from napari_lesion.models.safety import lookup
 
 OVERRIDDEN_IDS: Final = frozenset({"device", "bundle_root", "output_dir", "dataset_dir", "dataset", "dataloader"})
 """Ids that the program answers itself."""
 ROOTS: Final = ("network_def", "network", "preprocessing", "inferer", "postprocessing", "detector", "detector_ops")
 KEYWORDS: Final = frozenset({"_target_", "_requires_", "_disabled_", "_mode_", "_desc_"})
 MODES: Final = ("default", "callable", "partial")
-FORBIDDEN_FILES: Final = (".ts", ".pkl", ".pickle", ".joblib", ".so", ".dll", ".dylib", ".pyd")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ class Assessment:
     trust: Trust
     reasons: tuple[Reason, ...] = ()
     replaced: tuple[str, ...] = ()
+
+    def named(self, trust: Trust, most: int) -> str:
+        """The first reasons of a class, in words, and how many more there are."""
+        found = [str(reason) for reason in self.reasons if reason.trust is trust]
+        more = f" and {len(found) - most} more" if len(found) > most else ""
+        return "; ".join(found[:most]) + more
 
 
 def assess(config: BundleConfig) -> Assessment:
@@ -231,10 +237,8 @@ def require_usable(config: BundleConfig, assessment: Assessment) -> None:
         With the first reasons.
     """
     if assessment.trust is Trust.REFUSED:
-        refused = [str(reason) for reason in assessment.reasons if reason.trust is Trust.REFUSED]
-        more = f" and {len(refused) - 2} more" if len(refused) > 2 else ""
         raise ModelError(
             f"The model {config.root.name} was refused; nothing of it was run",
-            "; ".join(refused[:2]) + more,
+            assessment.named(Trust.REFUSED, 2),
             "Ask its author for a bundle without such parts",
         )

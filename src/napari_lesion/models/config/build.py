@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,11 +13,11 @@ from napari_lesion.models.config.assessment import KEYWORDS, module_aliases
 from napari_lesion.models.config.evaluate import Evaluator, ExpressionError, located
 from napari_lesion.models.config.grammar import parse
 from napari_lesion.models.config.limits import MAX_DEPTH
-from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig, lookup
+from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig
+from napari_lesion.models.safety import lookup
 
 ABSENT = object()
-"""What a disabled or replaced component leaves behind; it is taken out of lists."""
-Replacement = Callable[[Mapping[str, Any]], Any]
+"""What a disabled or overridden component leaves behind; it is taken out of lists."""
 
 
 @dataclass
@@ -30,14 +30,10 @@ class Builder:
         Configuration of a bundle whose assessment is safe.
     device
         ``cpu`` or ``cuda``: what every device in the configuration becomes.
-    replacements
-        What takes the place of components that read or write, by the last part of their name (``LoadImaged``): a
-        function of their plain arguments. Others of `allowed.OVERRIDDEN` are left out.
     """
 
     config: BundleConfig
     device: str = "cpu"
-    replacements: Mapping[str, Replacement] = field(default_factory=dict)
     _built: dict[str, Any] = field(default_factory=dict)
     _pending: set[str] = field(default_factory=set)
 
@@ -102,8 +98,6 @@ class Builder:
         last = target.rpartition(".")[2]
         outdated = OUTDATED.get(COMPONENTS.get(target, ""), frozenset())
         plain = {key: item for key, item in value.items() if key not in KEYWORDS and key not in outdated}
-        if last in self.replacements:
-            return self.replacements[last](self._mapping(where, plain))
         if last in OVERRIDDEN:
             return ABSENT
         if target not in COMPONENTS:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from napari_lesion.models.safety import sha256_of
 
 MAX_FILES: Final = 5000
 
@@ -44,6 +45,5 @@ def digests(root: Path) -> dict[str, str]:
         relative = path.relative_to(root)
         if "__pycache__" in relative.parts or not path.is_file():
             continue
-        with path.open("rb") as stream:
-            found[relative.as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
+        found[relative.as_posix()] = sha256_of(path)
     return found

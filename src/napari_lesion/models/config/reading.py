@@ -11,13 +11,12 @@ from typing import Any, Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.config.limits import MAX_BYTES, MAX_DEPTH, MAX_NODES
-from napari_lesion.models.safety import inside
+from napari_lesion.models.safety import inside, lookup
 
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 SEPARATOR: Final = "::"
 REFERENCE: Final = re.compile(r"@(\w+(?:(?:::|#)\w+)*)")
 """``@id`` with keys or indices behind ``::`` (or ``#``, MONAI's older spelling)."""
-_MISSING: Final = object()
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,11 @@ class BundleConfig:
         Folder of the bundle.
     metadata, inference
         Content of both configurations, macros (``%``) put in.
-    inference_file
-        File of the inference configuration, relative to the root.
     """
 
     root: Path
     metadata: Mapping[str, Any]
     inference: Mapping[str, Any]
-    inference_file: str
 
     def find(self, identity: str) -> Any:
         """Value of an id such as ``network_def::channels::0``; KeyError when there is none."""
@@ -65,29 +61,18 @@ def read_configuration(root: Path) -> BundleConfig:
     ModelError
         When one is missing, garbled, too large, too deep, or leads out of the folder.
     """
-    metadata, _ = _read_either(root, "configs/metadata")
-    inference, name = _read_either(root, "configs/inference")
-    return BundleConfig(root, metadata, _with_macros(root, inference), name)
+    inference = _read_either(root, "configs/inference")
+    return BundleConfig(root, read_metadata(root), _with_macros(root, inference))
 
 
-def lookup(config: Any, identity: str) -> Any:
-    """Value below a configuration; KeyError when the id leads nowhere."""
-    found = config
-    for part in identity.replace("#", SEPARATOR).split(SEPARATOR):
-        if isinstance(found, Mapping) and part in found:
-            found = found[part]
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
-            found = found[int(part)]
-        else:
-            raise KeyError(identity)
-    return found
+def read_metadata(root: Path) -> dict[str, Any]:
+    """Read the metadata of a bundle folder alone; raises as `read_configuration`."""
+    return _read_either(root, "configs/metadata")
 
 
-def _read_either(root: Path, stem: str) -> tuple[dict[str, Any], str]:
-    for suffix in SUFFIXES:
-        if (root / f"{stem}{suffix}").is_file():
-            return read_mapping(root, f"{stem}{suffix}"), f"{stem}{suffix}"
-    return read_mapping(root, f"{stem}{SUFFIXES[0]}"), ""
+def _read_either(root: Path, stem: str) -> dict[str, Any]:
+    present = (suffix for suffix in SUFFIXES if (root / f"{stem}{suffix}").is_file())
+    return read_mapping(root, f"{stem}{next(present, SUFFIXES[0])}")
 
 
 def read_mapping(root: Path, relative: str) -> dict[str, Any]:
