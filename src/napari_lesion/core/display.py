@@ -13,6 +13,19 @@ from napari_lesion.core.grid import Grid, Triple
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 Box = tuple[slice, slice, slice]
 
+
+def shifted(inner: Box, outer: Box) -> Box:
+    """A box that is given inside another one, on the grid of that one."""
+    z, y, x = (slice(i.start + o.start, i.stop + o.start) for i, o in zip(inner, outer, strict=True))
+    return z, y, x
+
+
+def union(one: Box, other: Box) -> Box:
+    """Smallest box around two boxes."""
+    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return z, y, x
+
+
 AXIS_LABELS = ("S-I", "A-P", "R-L")
 
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
 from napari_lesion.core.probability import ProbabilityMap, threshold_byte
@@ -194,8 +194,7 @@ def with_agreement(
         lesion = lesions.get(label)
         if place is None or lesion is None or lesion.status is not Status.MODEL:
             continue
-        own = [slice(p.start + o.start, p.stop + o.start) for p, o in zip(place, bounds, strict=True)]
-        box = _around((own[0], own[1], own[2]), labels)
+        box = _around(shifted(place, bounds), labels)
         masks, mark = _masks(label, labels.array[box], probability, box, threshold)
         volumes = np.array([mark.sum(), *masks.sum(axis=1)]) * labels.grid.voxel_volume_mm3
         result[label] = replace(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.surroundings import Surroundings
+from napari_lesion.core.surroundings import Region, Surroundings
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.inference.lungs import find_lungs
 from napari_lesion.inference.ports import OrganFinder, OrganMask
@@ -71,16 +71,8 @@ def mask_on(organ: OrganMask, grid: Grid) -> npt.NDArray[np.bool_]:
     """
     if organ.array is None:
         return np.ones(grid.shape, dtype=bool)
-    first = organ.grid.to_index(grid.origin)
-    picked, valid = [], []
-    for axis in range(3):
-        step = grid.spacing_zyx[axis] / organ.grid.spacing_zyx[axis]
-        index = np.rint(first[axis] + step * np.arange(grid.shape[axis])).astype(np.intp)
-        valid.append((index >= 0) & (index < organ.grid.shape[axis]))
-        picked.append(index.clip(0, organ.grid.shape[axis] - 1))
-    inside: npt.NDArray[np.bool_] = organ.array[np.ix_(*picked)]
-    inside &= valid[0][:, None, None] & valid[1][:, None] & valid[2]
-    return inside
+    z, y, x = (slice(0, n) for n in grid.shape)
+    return Region(organ.organ, organ.array, organ.grid).crop((z, y, x), grid)
 
 
 def native_box(organ: OrganMask, grid: Grid) -> Box:

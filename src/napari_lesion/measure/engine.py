@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted
 from napari_lesion.core.grid import require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
@@ -130,14 +130,13 @@ def lesion_context(
     occupied = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     if not occupied[0].size:
         return None
-    tight = tuple(slice(int(places[0]), int(places[-1]) + 1) for places in occupied)
-    moved = tuple(slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True))
-    mask = np.ascontiguousarray(mask[tight])
+    z, y, x = (slice(int(places[0]), int(places[-1]) + 1) for places in occupied)
+    mask = np.ascontiguousarray(mask[z, y, x])
     request = request or MeasureRequest()
     return LesionContext(
         lesion,
         mask,
-        (moved[0], moved[1], moved[2]),
+        shifted((z, y, x), box),
         volume,
         settings=request.settings,
         labels=labels,

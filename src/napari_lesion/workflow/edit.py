@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, union
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.lesion import Caliper
 from napari_lesion.workflow.caliper import plan_caliper, write_caliper
-from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of, union
+from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of
 from napari_lesion.workflow.edit_change import Change, EditKind, History, Patch
 from napari_lesion.workflow.edit_follow import StudyFollower, Voxels
 from napari_lesion.workflow.edit_split import Parts, SplitRequest, split_lesion

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted, union
 
 IntArray = npt.NDArray[Any]
 
@@ -77,18 +77,6 @@ def box_of(mask: npt.NDArray[np.bool_]) -> Box | None:
             return None
         bounds.append(slice(int(line[0]), int(line[-1]) + 1))
     return bounds[0], bounds[1], bounds[2]
-
-
-def shifted(inner: Box, outer: Box) -> Box:
-    """A box that is given inside another one, on the grid of that one."""
-    z, y, x = (slice(i.start + o.start, i.stop + o.start) for i, o in zip(inner, outer, strict=True))
-    return z, y, x
-
-
-def union(one: Box, other: Box) -> Box:
-    """Smallest box around two boxes."""
-    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-    return z, y, x
 
 
 def meet(one: Box, other: Box) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted
 from napari_lesion.workflow.caliper import CaliperChange
-from napari_lesion.workflow.edit_boxes import box_of, shifted
+from napari_lesion.workflow.edit_boxes import box_of
 
 HISTORY_BYTES = 64 * 2**20
 HISTORY_CHANGES = 1000

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted
 from napari_lesion.core.lesion import Lesion, Status
 from napari_lesion.core.probability import SCALE
-from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of, shifted
+from napari_lesion.workflow.edit_boxes import BoxIndex, IntArray, box_of
 from napari_lesion.workflow.edit_status import ModelComparison, ModelOverlap
 from napari_lesion.workflow.naming import with_free_name
 from napari_lesion.workflow.study import Study, now_utc, with_identity

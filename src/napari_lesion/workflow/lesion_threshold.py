@@ -14,13 +14,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted, union
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.lesion import Status
 from napari_lesion.core.probability import SCALE, ProbabilityMap, threshold_byte
 from napari_lesion.inference.augment import with_agreement
 from napari_lesion.inference.components import components
-from napari_lesion.workflow.edit_boxes import box_of, shifted, union
+from napari_lesion.workflow.edit_boxes import box_of
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks
 

@@ -16,7 +16,7 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.display import Box
+from napari_lesion.core.display import Box, shifted, union
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Lesion, Review, Status
 from napari_lesion.core.probability import SCALE, ProbabilityMap
@@ -154,7 +154,7 @@ def _around(
 ) -> Marks:
     """Candidates as marks, around what the reader did."""
     threshold, min_volume_mm3 = point
-    box = _union(bounds, reader.box if reader else None)
+    box = _around_both(bounds, reader.box if reader else None)
     if box is None:
         nothing = np.zeros((0, 0, 0), dtype=np.uint16)
         return Marks(threshold, min_volume_mm3, None, nothing, nothing, dict(reader.lesions) if reader else {})
@@ -252,7 +252,7 @@ def _deleted_peaks(study: Study) -> list[Index]:
     for number, local in enumerate(find_objects(marks), start=1):
         if local is None or number in study.lesions:
             continue
-        box = _shifted(local, bounds)
+        box = shifted(local, bounds)
         values = np.where(marks[local] == number, study.detection.probability.dense(box), 0)
         peak = np.unravel_index(int(values.argmax()), values.shape)
         z, y, x = (int(i) + part.start for i, part in zip(peak, box, strict=True))
@@ -260,16 +260,9 @@ def _deleted_peaks(study: Study) -> list[Index]:
     return peaks
 
 
-def _shifted(local: tuple[slice, ...], outer: Box) -> Box:
-    z, y, x = (slice(p.start + o.start, p.stop + o.start) for p, o in zip(local, outer, strict=True))
-    return z, y, x
-
-
-def _union(one: Box | None, other: Box | None) -> Box | None:
-    if one is None or other is None:
-        return one or other
-    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-    return z, y, x
+def _around_both(one: Box | None, other: Box | None) -> Box | None:
+    """Smallest box around those that there are."""
+    return union(one, other) if one is not None and other is not None else one or other
 
 
 def install_marks(study: Study, marks: Marks) -> None:
