@@ -23,6 +23,7 @@ from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_pass
 from napari_lesion.inference.backends.choose import open_backend
 from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
+from napari_lesion.inference.marks import scored
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.refine import CandidateRule, refine
@@ -129,7 +130,7 @@ def predict(
         backend = LastingBackend(bundle, settings, ctx, open_backend)
     try:
         with clock.stage("windows"):
-            found = _first_stage(image, plan, backend, settings, ctx)
+            found = _first_stage(image, plan, backend, settings, bundle, ctx)
     finally:
         backend.close()
     found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
@@ -164,13 +165,23 @@ class _Found:
 
 
 def _first_stage(
-    image: FloatArray, plan: WindowPlan, backend: LastingBackend, settings: EngineSettings, ctx: JobContext
+    image: FloatArray,
+    plan: WindowPlan,
+    backend: LastingBackend,
+    settings: EngineSettings,
+    bundle: BundleInfo,
+    ctx: JobContext,
 ) -> _Found:
-    """All windows, once a pass."""
+    """All windows, once a pass; each pass has its marks judged as a whole where the model says how."""
     cutter = WindowCutter(image, plan.frame, plan.roi)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
-        return run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        dense = run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        rule = bundle.mark_score
+        if rule is None:
+            return dense
+        air = image < bundle.intensity.scaled(rule.air_below)
+        return scored(dense, air, plan.frame.spacing_zyx, rule)
 
     return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
 

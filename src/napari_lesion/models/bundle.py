@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS: Final = "models/model.pt"
+MARK_FEATURES: Final = ("mean_logit", "log_volume_mm3", "log_axis_ratio", "air_around")
+"""What a mark can be judged by as a whole; `napari_lesion.inference.marks` computes them."""
 CARD: Final = "docs/README.md"
 
 
@@ -39,6 +41,10 @@ class Intensity:
     b_min: float = 0.0
     b_max: float = 1.0
     clip: bool = True
+
+    def scaled(self, value: float) -> float:
+        """Network value of an image value, before the cut."""
+        return self.b_min + (value - self.a_min) * (self.b_max - self.b_min) / (self.a_max - self.a_min)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,29 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class MarkScore:
+    """Logistic model that gives a mark of the network, as a whole, its probability of being a lesion.
+
+    Parameters
+    ----------
+    level
+        Probability of the network from which a voxel belongs to a mark, above 0 and below 1.
+    min_voxels
+        Smaller marks are dropped; voxels of the model grid.
+    air_below
+        Value in the input units (HU on CT) below which a voxel is aerated.
+    intercept, weights
+        Of the logistic model; one weight for each of `MARK_FEATURES`.
+    """
+
+    level: float
+    min_voxels: int
+    air_below: float
+    intercept: float
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class BundleInfo:
     """What a bundle states about itself; nothing of it has been run.
 
@@ -112,6 +141,8 @@ class BundleInfo:
         Class and literal arguments of the network.
     refinement
         Second stage, when the model has one.
+    mark_score
+        How likely a mark as a whole is a lesion, when the model says so.
     foreign
         Whether it was made by others and is run by its own steps.
     channel_names
@@ -145,6 +176,7 @@ class BundleInfo:
     operating_points: tuple[OperatingPoint, ...] = ()
     training_patients: tuple[str, ...] = ()
     refinement: Refinement | None = None
+    mark_score: MarkScore | None = None
     foreign: bool = False
     channel_names: tuple[str, ...] = ()
     weights: str = WEIGHTS

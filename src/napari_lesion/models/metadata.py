@@ -10,7 +10,14 @@ from typing import Any, Final, TypeVar
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
-from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint, Refinement
+from napari_lesion.models.bundle import (
+    MARK_FEATURES,
+    BundleInfo,
+    Intensity,
+    MarkScore,
+    OperatingPoint,
+    Refinement,
+)
 from napari_lesion.models.config.reading import read_mapping
 from napari_lesion.models.safety import literal, network_class_name, require_name
 
@@ -58,6 +65,7 @@ def read_bundle(path: Path) -> BundleInfo:
         channels=reader.channels(network),
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
+        mark_score=reader.own("mark_score", _mark_score, None),
         **reader.output(network),
     )
     stated = reader.own("refinement", _mapping, None)
@@ -306,6 +314,17 @@ def _intensity(value: Any) -> Intensity:
     if not numbers["a_min"] < numbers["a_max"]:
         raise ValueError(value)
     return Intensity(**numbers, **outer, clip=bool(value.get("clip", True)))
+
+
+def _mark_score(value: Any) -> MarkScore | None:
+    content = _mapping(value) or {}
+    return MarkScore(
+        level=_within(0.01, 0.99, content["level"]),
+        min_voxels=int(_not_negative(content.get("min_voxels", 0))),
+        air_below=_number(content["air_below"]),
+        intercept=_number(content["intercept"]),
+        weights={name: _number(content["weights"][name]) for name in MARK_FEATURES},
+    )
 
 
 def _points(value: Any) -> list[OperatingPoint]:
