@@ -14,6 +14,7 @@ from napari_lesion.cli.console import say
 from napari_lesion.cli.demo import demo
 from napari_lesion.cli.detect import detect
 from napari_lesion.cli.doctor import doctor
+from napari_lesion.cli.evaluate import evaluate
 from napari_lesion.cli.info import info
 from napari_lesion.cli.measure import measure
 from napari_lesion.cli.models import models
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, compare, info, doctor, demo):
+for function in (detect, measure, compare, evaluate, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 
