@@ -78,7 +78,6 @@ def start_state(config: CropConfig, stretch: Stretch, spatial_dims: int, device:
     import torch
     from monai.optimizers import WarmupCosineSchedule
     from monai.utils import set_determinism
-    from torch.optim.swa_utils import AveragedModel
 
     set_determinism(seed=config.seed)
     network = build_crop_network(config, spatial_dims).to(device)
