@@ -14,8 +14,8 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.refiner.__main__ import main
-from napari_lesion.training.refiner.batches import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.refiner.config import CropConfig, build, load_crop_config, read_record, write_record
+from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.refiner.fit import CropData, crop_loss, fit_stretch
 from napari_lesion.training.refiner.measure import TwoStages, alone, measure, readers
 from napari_lesion.training.refiner.nodules import slice_nodules, split

@@ -16,6 +16,7 @@ from napari_lesion.training.refiner.batches import scan_negatives
 from napari_lesion.training.refiner.config import CropConfig, Stretch, load_crop_config, write_record
 from napari_lesion.training.refiner.fit import CropData, fit_stretch
 from napari_lesion.training.refiner.nodules import cube_nodules, slice_nodules, split
+from napari_lesion.training.refiner.transplant import graft_of, hosts_of
 from napari_lesion.training.scenes import load_scenes
 
 
@@ -31,7 +32,10 @@ def load_data(
     folds = load_folds()
     seen = [scene for scene in scenes if fold is None or not folds.held_out(scene.case.patient_id, fold)]
     marks = read_marks(mined) if mined else {}
-    return CropData(train, held, scan_negatives(with_doubt(seen, marks), hard_points(seen, marks)))
+    doubted = with_doubt(seen, marks)
+    grafts = [graft for nodule in train if (graft := graft_of(nodule, config.intensity))]
+    hosts = hosts_of(doubted, config.intensity) if stretch.transplanted else []
+    return CropData(train, held, scan_negatives(doubted, hard_points(seen, marks)), grafts, hosts)
 
 
 def main(

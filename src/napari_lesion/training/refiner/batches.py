@@ -9,20 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.training.refiner.config import Stretch
+from napari_lesion.training.refiner.crops import Crop, cut
 from napari_lesion.training.refiner.nodules import Nodule
-from napari_lesion.training.scenes import IGNORE, LESION, Scene
+from napari_lesion.training.refiner.transplant import Graft, Host, transplanted
+from napari_lesion.training.scenes import Scene
 
 if TYPE_CHECKING:
     import torch
 
-FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.int64]
-Crop = dict[str, FloatArray]
 Batch = dict[str, "torch.Tensor"]
 
 KEYS = ("image", "target")
-SHARE, CONSENSUS, IGNORED = 0, 1, 2
-"""Channels of the target."""
 
 
 class CropBatches:
@@ -38,6 +36,8 @@ class CropBatches:
         Seed of the run.
     negatives
         Scans with points (n, 3) that crops without a nodule are centred on.
+    grafts, hosts
+        Nodules that can be set into other places, and the scans with these places.
     """
 
     def __init__(
@@ -46,7 +46,10 @@ class CropBatches:
         stretch: Stretch,
         seed: int,
         negatives: Sequence[tuple[Scene, Points]] = (),
+        grafts: Sequence[Graft] = (),
+        hosts: Sequence[Host] = (),
     ) -> None:
+        self._grafts, self._hosts = list(grafts), list(hosts)
         self._nodules = [(nodule, nodule.center) for nodule in nodules]
         self._stretch = stretch
         self._seed = seed
@@ -70,7 +73,11 @@ class CropBatches:
         return {key: torch.stack([torch.as_tensor(crop[key]) for crop in done]) for key in KEYS}
 
     def _positive(self, rng: np.random.Generator) -> Crop:
-        nodule, center = self._nodules[int(rng.integers(len(self._nodules)))]
+        if self._grafts and self._hosts and rng.random() < self._stretch.transplanted:
+            nodule = transplanted(self._grafts, self._hosts, rng)
+            center = nodule.center
+        else:
+            nodule, center = self._nodules[int(rng.integers(len(self._nodules)))]
         jitter = self._stretch.jitter
         return cut(
             (nodule.image, nodule.label, nodule.share),
@@ -94,42 +101,6 @@ def scan_negatives(scenes: Sequence[Scene], mined: Mapping[str, Points]) -> list
         for scene, points in pairs
     ]
     return [(scene, points) for scene, points in pairs if len(points)]
-
-
-def cut(arrays: tuple[Any, Any, Any], center: Points, roi: int) -> Crop:
-    """Cut a crop; beyond the faces the image is mirrored and the target is ignored.
-
-    Parameters
-    ----------
-    arrays
-        Image, label and share of two or three axes; a share of None is the consensus.
-    center
-        Voxel in the middle of the crop; may lie outside.
-    roi
-        Edge, voxels.
-
-    Returns
-    -------
-    dict
-        ``image`` (1, ...) and ``target`` (3, ...): share, consensus, ignored; float32.
-    """
-    image, label, share = arrays
-    mirrored, inside = [], np.ones((roi,) * image.ndim, dtype=bool)
-    for axis, (middle, length) in enumerate(zip(center, image.shape, strict=True)):
-        index = np.arange(roi) + int(middle) - roi // 2
-        shape = [roi if other == axis else 1 for other in range(image.ndim)]
-        inside &= ((index >= 0) & (index < length)).reshape(shape)
-        period = max(2 * (length - 1), 1)
-        folded = np.mod(index, period)
-        mirrored.append(np.minimum(folded, period - folded))
-    window = np.ix_(*mirrored)
-    consensus = (label[window] == LESION) & inside
-    part = consensus if share is None else np.where(inside, share[window], 0)
-    ignored = ~inside | (label[window] == IGNORE)
-    return {
-        "image": image[window].astype(np.float32)[None],
-        "target": np.stack([part, consensus, ignored]).astype(np.float32),
-    }
 
 
 def crop_augmentation(spatial_dims: int) -> Any:

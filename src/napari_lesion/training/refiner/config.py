@@ -37,6 +37,8 @@ class Stretch:
         Largest distance of the nodule's centre from the middle of the crop, voxels an axis.
     learning_rate
         Peak of the warm-up and cosine schedule.
+    transplanted
+        Share of the crops with a nodule whose nodule is set into another place of another lung.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Stretch:
     negatives: int = 0
     jitter: int = 6
     learning_rate: float = 1e-3
+    transplanted: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights, save_atomically
-from napari_lesion.training.refiner.batches import CONSENSUS, IGNORED, SHARE, Batch, CropBatches
+from napari_lesion.training.refiner.batches import Batch, CropBatches
 from napari_lesion.training.refiner.config import CropConfig, Stretch, build, build_crop_network
+from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.refiner.inflate import inflate
 from napari_lesion.training.refiner.nodules import Nodule
 from napari_lesion.training.refiner.outlines import validate
+from napari_lesion.training.refiner.transplant import Graft, Host
 from napari_lesion.training.scenes import Scene
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class CropData:
     train: Sequence[Nodule]
     held_out: Sequence[Nodule]
     negatives: Sequence[tuple[Scene, npt.NDArray[np.int64]]] = ()
+    grafts: Sequence[Graft] = ()
+    hosts: Sequence[Host] = ()
 
     @property
     def spatial_dims(self) -> int:
@@ -133,7 +137,7 @@ def fit_stretch(
         first = inflate(load_weights(start), state.network)
         state.network.load_state_dict(first)
         state.mean_network.module.load_state_dict(first)
-    batches = CropBatches(data.train, stretch, config.seed, data.negatives)
+    batches = CropBatches(data.train, stretch, config.seed, data.negatives, data.grafts, data.hosts)
     overlap = build("overlap", config.overlap)
     losses: list[float] = []
     began = time.monotonic()
