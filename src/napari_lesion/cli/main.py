@@ -18,6 +18,7 @@ from napari_lesion.cli.evaluate import evaluate
 from napari_lesion.cli.info import info
 from napari_lesion.cli.measure import measure
 from napari_lesion.cli.models import models
+from napari_lesion.cli.train import train
 
 app = typer.Typer(
     name="napari-lesion",
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, compare, evaluate, info, doctor, demo):
+for function in (detect, measure, compare, evaluate, train, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from napari_lesion.core.errors import InputError, LesionError
 from napari_lesion.core.grid import Grid, require_same_grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.volume import Modality
 from napari_lesion.evaluation.detection import Matching, match_lesions
 from napari_lesion.evaluation.segmentation import compare_masks
@@ -29,7 +30,6 @@ from napari_lesion.workflow.evaluate_picture import Picture, take_picture
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import DetectParameters, EvaluateParameters
-from napari_lesion.workflow.threshold import highest_probability
 
 SWEPT_FROM: Final = 0.1
 """Threshold of the marks that make the FROC curve."""
@@ -56,7 +56,7 @@ class EvaluatedCase:
     figures
         Figures against a label map; None for a class, or after an error.
     score
-        Largest probability in the image.
+        Largest probability of a mark in the image; 0 without one.
     leak
         Why the case is no test of the model, as a clause; empty when nothing speaks against it.
     picture
@@ -93,21 +93,38 @@ def evaluate_case(name: str, case: DatalistCase, settings: CaseSettings, ctx: Jo
     volume, *others = (open_study(OpenRequest(path, modality=modality), ctx).volume for path in case.images)
     leak = settings.seen.leak(case.patient, voxel_sha256(volume))
     truth = read_truth(case.label_file, volume.grid, settings.choices) if isinstance(case.label, Path) else None
-    found = detect_lesions(DetectRequest(volume, settings.model, settings.parameters, None, tuple(others)), ctx)
-    score = highest_probability(found.probability)
-    if truth is None:
-        return EvaluatedCase(name, case, None, score, leak, seconds=time.perf_counter() - began)
-    ctx.step("Comparing")
     ignore = None if case.ignore is None else read_mask(case.ignore, volume.grid) > 0
-    marks = found.marks.on(volume.grid).array
-    mask = compare_masks(truth > 0, marks > 0, volume.grid.spacing_zyx, settings.choices.tolerance_mm)
-    scores = {label: lesion.probability for label, lesion in found.marks.lesions.items()}
-    matching = _matching(truth, marks, scores, volume.grid, ignore, settings)
-    figures = CaseFigures(
-        name, case.patient or name, mask, matching, _swept(found, matching, truth, ignore, settings)
-    )
-    picture = take_picture(volume, truth > 0, marks > 0)
-    return EvaluatedCase(name, case, figures, score, leak, picture, time.perf_counter() - began)
+    found = detect_lesions(DetectRequest(volume, settings.model, settings.parameters, None, tuple(others)), ctx)
+    ctx.step("Comparing")
+    marks = _Scored(found.marks.on(volume.grid).array, found.marks.lesions)
+    swept = _swept(found, marks)
+    done = EvaluatedCase(name, case, score=swept.highest, leak=leak)
+    if truth is not None:
+        spacing = volume.grid.spacing_zyx
+        mask = compare_masks(truth > 0, marks.array > 0, spacing, settings.choices.tolerance_mm)
+        matchings = (_matching(truth, each, volume.grid, ignore, settings) for each in (marks, swept))
+        figures = CaseFigures(name, case.patient or name, mask, *matchings)
+        done = replace(done, figures=figures, picture=take_picture(volume, truth > 0, marks.array > 0))
+    return replace(done, seconds=time.perf_counter() - began)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Marks and what is known of each."""
+
+    array: npt.NDArray[Any]
+    lesions: Mapping[int, Lesion]
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """Probability of each mark; 1 where a model gives none."""
+        known = {label: lesion.probability for label, lesion in self.lesions.items()}
+        return {label: score if np.isfinite(score) else 1.0 for label, score in known.items()}
+
+    @property
+    def highest(self) -> float:
+        """Largest of them; 0 without a mark."""
+        return max(self.scores.values(), default=0.0)
 
 
 def read_mask(path: Path, grid: Grid) -> npt.NDArray[Any]:
@@ -141,28 +158,19 @@ def read_truth(path: Path, grid: Grid, choices: EvaluateParameters) -> npt.NDArr
 
 def _matching(
     truth: npt.NDArray[Any],
-    marks: npt.NDArray[Any],
-    scores: Mapping[int, float],
+    marks: _Scored,
     grid: Grid,
     ignore: npt.NDArray[np.bool_] | None,
     settings: CaseSettings,
 ) -> Matching:
-    known = {label: score if np.isfinite(score) else 1.0 for label, score in scores.items()}
-    return match_lesions(truth, marks, known, grid.voxel_volume_mm3, ignore, settings.choices.hit_iou)
+    hit_iou = settings.choices.hit_iou
+    return match_lesions(truth, marks.array, marks.scores, grid.voxel_volume_mm3, ignore, hit_iou)
 
 
-def _swept(
-    found: Detection,
-    matching: Matching,
-    truth: npt.NDArray[Any],
-    ignore: npt.NDArray[np.bool_] | None,
-    settings: CaseSettings,
-) -> Matching:
+def _swept(found: Detection, marks: _Scored) -> _Scored:
     """Marks of a low threshold, for the curve; those at hand where a model has no threshold."""
     if found.marks.threshold is None:
-        return matching
+        return marks
     low = min(SWEPT_FROM, found.marks.threshold)
     labels, lesions = find_candidates(found.probability, low, found.marks.min_volume_mm3)
-    scores = {label: lesion.probability for label, lesion in lesions.items()}
-    grid: Grid = labels.grid
-    return _matching(truth, labels.array, scores, grid, ignore, settings)
+    return _Scored(labels.array, lesions)
