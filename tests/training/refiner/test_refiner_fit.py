@@ -13,8 +13,8 @@ import torch
 from napari_lesion.core.errors import InputError
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.__main__ import main
 from napari_lesion.training.named import build
+from napari_lesion.training.refiner.__main__ import main
 from napari_lesion.training.refiner.config import CropConfig, load_crop_config, read_record, write_record
 from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.refiner.fit import CropData, crop_loss, fit_stretch
