@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_lesion import __version__
+from napari_lesion.cli.adapt import adapt
 from napari_lesion.cli.compare import compare
 from napari_lesion.cli.console import say
 from napari_lesion.cli.demo import demo
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, compare, evaluate, train, info, doctor, demo):
+for function in (detect, measure, compare, evaluate, train, adapt, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 

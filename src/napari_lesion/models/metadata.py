@@ -22,6 +22,8 @@ METADATA: Final = "configs/metadata.json"
 INFERENCE: Final = "configs/inference.json"
 ACTIVATIONS: Final = ("sigmoid", "softmax")
 MAX_ROI: Final = 1024
+STAGES: Final = "stages"
+"""Folder of a bundle that holds bundles of further stages, so that it can be copied as one."""
 
 
 def read_bundle(path: Path) -> BundleInfo:
@@ -65,10 +67,11 @@ def read_bundle(path: Path) -> BundleInfo:
 
 
 def _refinement(first: BundleInfo, stated: Mapping[str, Any]) -> Refinement:
-    """Read the second stage, which lies in the folder beside the first."""
+    """Read the second stage, which lies inside the bundle of the first, or in the folder beside it."""
     name = str(stated.get("bundle", ""))
     require_name(name)
-    second = read_bundle(first.path.parent / name)
+    inner = first.path / STAGES / name
+    second = read_bundle(inner if inner.is_dir() else first.path.parent / name)
     alike = ("spacing_mm", "axcodes", "intensity", "channels")
     differing = [key for key in alike if getattr(first, key) != getattr(second, key)]
     if differing or second.refinement:

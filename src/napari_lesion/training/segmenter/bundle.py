@@ -17,6 +17,8 @@ from napari_lesion import __version__
 from napari_lesion.core.errors import OutputError
 from napari_lesion.io.atomic import output_error, write_text
 from napari_lesion.io.records import to_plain
+from napari_lesion.models.bundle import Refinement
+from napari_lesion.models.metadata import STAGES
 from napari_lesion.models.safety import require_name
 from napari_lesion.models.training_data import TRAINING_DATA
 from napari_lesion.training.bundle import (
@@ -63,6 +65,8 @@ class Trained:
         Identity of the bundle that the weights were taken from; empty for none.
     earlier_patients
         Patients that this bundle had been trained on.
+    refinement
+        Its second stage, which goes with the new first stage.
     """
 
     config: SegmenterConfig
@@ -74,11 +78,14 @@ class Trained:
     standings: Sequence[Standing]
     started_from: str = ""
     earlier_patients: Sequence[str] = ()
+    refinement: Refinement | None = None
 
     @property
     def chosen(self) -> Standing:
-        """The threshold of the largest Dice."""
-        return max(self.standings, key=lambda standing: standing.dice)
+        """The threshold of the configuration, or that of the largest Dice."""
+        wanted = self.config.threshold
+        stated = (standing for standing in self.standings if standing.threshold == wanted)
+        return next(stated, max(self.standings, key=lambda standing: standing.dice))
 
     @property
     def patients(self) -> list[str]:
@@ -135,6 +142,9 @@ def _write(folder: Path, name: str, trained: Trained, run: Path) -> None:
     for file, content in (("config", asdict(config)), ("split", _split(trained)), ("record", record)):
         _write_json(folder / TRAINING / f"{file}.json", content)
     shutil.copy(run / LOG, folder / TRAINING / LOG)
+    if trained.refinement:
+        second = trained.refinement.bundle
+        shutil.copytree(second.path, folder / STAGES / second.name)
     _write_json(folder / TRAINING_DATA, _training_data(trained))
     _write_card(folder, name, trained, stated, record)
 
@@ -146,6 +156,7 @@ def _write_json(path: Path, content: Any) -> None:
 def metadata(trained: Trained) -> dict[str, Any]:
     """Content of ``configs/metadata.json``, with what napari-lesion needs under its own key."""
     config, chosen = trained.config, trained.chosen
+    second = trained.refinement
     image = {"format": "hounsfield" if config.modality == "CT" else "magnitude", "modality": config.modality}
     output = {"format": "segmentation", "value_range": [0, 1]}
     return {
@@ -186,8 +197,14 @@ def metadata(trained: Trained) -> dict[str, Any]:
             "min_volume_mm3": config.min_volume_mm3,
             "operating_points": [_operating_point(standing, trained) for standing in _points(trained)],
             "training_patients": trained.patients,
+            **({"refinement": _refinement(second)} if second else {}),
         },
     }
+
+
+def _refinement(second: Refinement) -> dict[str, Any]:
+    limits = {"candidates_at": second.candidates_at, "min_volume_mm3": second.min_volume_mm3}
+    return {"bundle": second.bundle.name, **limits}
 
 
 def _points(trained: Trained) -> list[tuple[str, Standing]]:

@@ -91,6 +91,8 @@ class SegmenterConfig:
         Decay of the running mean of the weights, which is what is validated and kept; gradient clipping.
     overlap, min_volume_mm3
         Overlap of windows and smallest lesion, for the bundle.
+    threshold
+        Default threshold of the bundle; None chooses that of the largest Dice on the held-out cases.
     """
 
     title: str = "Lesions"
@@ -122,6 +124,7 @@ class SegmenterConfig:
     max_grad_norm: float = 5.0
     overlap: float = 0.25
     min_volume_mm3: float = 0.0
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "checkpoint_every", "lesion_from"):
@@ -137,6 +140,7 @@ class SegmenterConfig:
             "roi_size": min(self.roi_size) < 8,
             "spacing_mm": min(self.spacing_mm) <= 0,
             "modality": self.modality not in ("CT", "MR", "PT"),
+            "threshold": self.threshold is not None and not 0 < self.threshold < 1,
             "intensity": not self.intensity.a_min < self.intensity.a_max,
         }
         for name, is_wrong in wrong.items():

@@ -142,12 +142,18 @@ def _train_fold(
     earlier = part.start_from
     trained = Trained(
         config, split, train, held_out, weights, steps,
-        standings=standings(network, held_out, config, THRESHOLDS),
+        standings=standings(network, held_out, config, _thresholds(config)),
         started_from=earlier.identity if earlier else "",
         earlier_patients=sorted(read_training_data(earlier).patients) if earlier else (),
+        refinement=earlier.refinement if earlier else None,
     )  # fmt: skip
     write_segmenter(part.out, trained, part.run)
     return part.out, trained.chosen.dice, trained.chosen.sensitivity
+
+
+def _thresholds(config: SegmenterConfig) -> list[float]:
+    stated = () if config.threshold is None else (config.threshold,)
+    return sorted({*THRESHOLDS, *stated})
 
 
 def _loaded(config: SegmenterConfig, weights: dict[str, torch.Tensor], device: str) -> torch.nn.Module:
