@@ -58,6 +58,7 @@ def read_bundle(path: Path) -> BundleInfo:
         roi_size=reader.roi_size(),
         overlap=reader.own("overlap", _share, reader.inferer("overlap", _share, 0.25)),
         channels=reader.channels(network),
+        mirrored=reader.inferer("padding_mode", _text, "constant") == "reflect",
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
         **reader.output(network),
