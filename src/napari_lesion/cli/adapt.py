@@ -11,7 +11,7 @@ from napari_lesion.cli.console import command, say, warn
 from napari_lesion.cli.evaluate import DATALIST_HELP
 from napari_lesion.cli.options import with_parameters
 from napari_lesion.core.errors import LesionError
-from napari_lesion.workflow.adapt import AdaptParameters
+from napari_lesion.workflow.parameters import AdaptParameters
 
 
 @command

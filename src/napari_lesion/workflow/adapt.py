@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from napari_lesion.core.errors import InputError, ModelError
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.parameters import Param, check_ranges
 from napari_lesion.evaluation.summary import Summary, summarise
 from napari_lesion.io.atomic import output_error
 from napari_lesion.io.datalist import DatalistCase, read_datalist
+from napari_lesion.io.records import state_folder
 from napari_lesion.models.catalogue import user_folder
 from napari_lesion.models.safety import require_name
 from napari_lesion.models.training_data import TrainingData
@@ -22,37 +22,17 @@ from napari_lesion.training.segmenter.config import SegmenterConfig, continued_f
 from napari_lesion.training.segmenter.parameters import TrainParameters
 from napari_lesion.training.segmenter.split import split_cases
 from napari_lesion.training.segmenter.train import TrainRequest, train
+from napari_lesion.workflow.corrected import CorrectedStudy, read_export, write_corrected
 from napari_lesion.workflow.evaluate_case import CaseSettings, evaluate_case
+from napari_lesion.workflow.export import make_folder
 from napari_lesion.workflow.models import BundleInfo, find_model
-from napari_lesion.workflow.parameters import DetectParameters, EvaluateParameters
+from napari_lesion.workflow.parameters import AdaptParameters, DetectParameters, EvaluateParameters
 
 FOLDS: Final = 4
 """One patient of four is kept back."""
 LARGEST_WINDOW: Final = 64
 RUNS: Final = ".adapting"
 """Folder of checkpoints beside the new model."""
-
-
-@dataclass(frozen=True)
-class AdaptParameters:
-    """What can be chosen for an adaptation.
-
-    Parameters
-    ----------
-    steps
-        Optimizer steps.
-    learning_rate
-        Peak of the schedule.
-    device
-        ``auto``, ``cpu`` or ``cuda``.
-    """
-
-    steps: Annotated[int, Param("Steps of training; each looks at four windows", low=1, high=100000, step=50)] = 200
-    learning_rate: Annotated[float, Param("How far each step goes", low=1e-7, high=0.1, step=0.0001)] = 2e-4
-    device: Annotated[str, Param("Where to compute", choices=("auto", "cpu", "cuda"))] = "auto"
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -238,17 +218,51 @@ def _keep(candidate: Path, out: Path) -> Path:
     return out
 
 
-def require_two_patients(patients: Sequence[str]) -> None:
-    """Say at once what `adapt` would refuse later.
+@dataclass(frozen=True, eq=False)
+class AdaptStudiesRequest:
+    """What to adapt to studies that somebody has corrected.
+
+    Parameters
+    ----------
+    model
+        The model that is continued from.
+    studies
+        The open study, as it was when the job was asked for; empty for none.
+    exports
+        Folders of exports.
+    name
+        Name of the new model.
+    parameters
+        Choices of the user.
+    """
+
+    model: BundleInfo
+    studies: tuple[CorrectedStudy, ...]
+    exports: tuple[Path, ...]
+    name: str
+    parameters: AdaptParameters = field(default_factory=AdaptParameters)
+
+
+def adapt_studies(request: AdaptStudiesRequest, ctx: JobContext | None = None) -> Adapted:
+    """Adapt a model to corrected studies; a new one that is not worse lies in the user's folder of models.
 
     Raises
     ------
-    InputError
-        When the studies are of fewer than two patients.
+    LesionError
+        As `adapt`, or when an export cannot be used.
+    JobCancelled
+        When the job was asked to stop.
     """
-    if len(set(patients)) < 2:
+    ctx = ctx or JobContext()
+    out = new_model(request.name)
+    read = [read_export(folder) for folder in ctx.track(request.exports, "Reading the exports", len(request.exports))]
+    studies = [*request.studies, *read]
+    if len({study.patient for study in studies}) < 2:
         raise InputError(
-            "One patient is not enough to adapt the model",
-            "one at least is kept back, to see whether the new model is better",
+            "The corrections of one patient are not enough to adapt the model",
+            "one patient at least is kept back, to see whether the new model is better",
             "Add the folder of an export of another patient",
         )
+    datalist = write_corrected(studies, state_folder() / "adapting" / out.name)
+    make_folder(out.parent)
+    return adapt(AdaptRequest(request.model, datalist, out, request.parameters), ctx)

@@ -174,6 +174,28 @@ class EvaluateParameters:
 
 
 @dataclass(frozen=True)
+class AdaptParameters:
+    """What can be chosen for an adaptation.
+
+    Parameters
+    ----------
+    steps
+        Optimizer steps.
+    learning_rate
+        Peak of the schedule.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    steps: Annotated[int, Param("Steps of training; each looks at four windows", low=1, high=100000, step=50)] = 200
+    learning_rate: Annotated[float, Param("How far each step goes", low=1e-7, high=0.1, step=0.0001)] = 2e-4
+    device: Annotated[str, Param("Where to compute", choices=("auto", "cpu", "cuda"))] = "auto"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
 class MeasureParameters:
     """What can be chosen for the measuring of masks from files.
 
