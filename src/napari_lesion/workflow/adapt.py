@@ -162,11 +162,11 @@ def adapt(request: AdaptRequest, ctx: JobContext | None = None) -> Adapted:
     chosen = TrainParameters(device=request.parameters.device)
     train(TrainRequest(request.datalist, config, candidate, request.model, chosen), ctx)
     after = standing(find_model(candidate), split.held_out, request.parameters.device, ctx)
-    names = tuple(tuple(case.name for case in side) for side in (split.train, split.held_out))
+    trained, kept_back = (tuple(case.name for case in side) for side in (split.train, split.held_out))
     path = None if is_worse(before, after) else _keep(candidate, out)
     shutil.rmtree(candidate, ignore_errors=True)
     shutil.rmtree(candidate.with_name(candidate.name + ".run"), ignore_errors=True)
-    return Adapted(before, after, *names, path)
+    return Adapted(before, after, trained, kept_back, path)
 
 
 def _require_ours(model: BundleInfo) -> None:

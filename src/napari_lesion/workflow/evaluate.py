@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,10 @@ def _require_labels(datalist: Datalist, cases: Sequence[DatalistCase]) -> None:
             f"{datalist.path.name} cannot be evaluated",
             f"the class {classes[0]:g} is out of range",
             "A detector answers with 0 (no lesion in the image) or 1 (a lesion)",
+        )
+    if not any(maps) and find_spec("sklearn") is None:
+        raise InputError(
+            "Classes cannot be evaluated", "scikit-learn is not installed", 'Type: pip install "napari-lesion[train]"'
         )
 
 
