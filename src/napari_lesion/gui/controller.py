@@ -16,6 +16,7 @@ from napari_lesion.gui.autosaving import Autosaving
 from napari_lesion.gui.correcting import CORRECT_ACTIONS, Correcting
 from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
 from napari_lesion.gui.preferences import Preferences, remember_columns
+from napari_lesion.gui.presenters.adapt import AdaptPresenter
 from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
@@ -27,6 +28,7 @@ from napari_lesion.gui.presenters.viewing import ViewerPresenter
 from napari_lesion.gui.reader_offer import ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
+from napari_lesion.gui.widgets.adapt import AdaptPanel
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
@@ -53,6 +55,7 @@ class Panels(Protocol):
     planes: PlanesPanel
     correct: CorrectPanel
     export: ExportPanel
+    adapt: AdaptPanel
 
 
 class DockController:
@@ -87,6 +90,7 @@ class DockController:
         )
         self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
+        self.adapting = AdaptPresenter(self.session, self.runner, panels.adapt, lambda: self.detect.model)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
         self.autosaving = Autosaving(self.session, self.correcting, panels.restore, self._is_busy)
         self._bound: list[str] = []
@@ -103,6 +107,7 @@ class DockController:
         self.study.organ = self.detect.model.organ if self.detect.model else ""
         self.lesions.show()
         self.export.show()
+        self.adapting.show()
 
     def at_end(self, callback: Callable[[], None]) -> None:
         """Call this when the dock or the viewer closes."""
@@ -155,6 +160,12 @@ class DockController:
         p.lesions.columns_chosen.connect(self.lesions.set_columns)
         p.selected.toggled.connect(self.selected.set_unfolded)
         p.export.export_clicked.connect(self.export.export)
+        p.adapt.adapt_clicked.connect(self.adapting.adapt)
+        p.adapt.cancel_clicked.connect(self.adapting.cancel)
+        p.adapt.add_clicked.connect(self.adapting.add_export)
+        p.adapt.clear_clicked.connect(self.adapting.clear)
+        p.adapt.unfolded.connect(self.adapting.suggest_name)
+        self.adapting.kept.connect(self.detect.reload)
 
     def _connect_world(self) -> None:
         self.runner.busy_changed.connect(self._on_busy)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
+from napari_lesion.gui.widgets.adapt import AdaptPanel
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
@@ -55,6 +56,7 @@ class LesionDock(QWidget):
         self.planes = PlanesPanel()
         self.correct = CorrectPanel()
         self.export = ExportPanel()
+        self.adapt = AdaptPanel()
         self._window: QObject | None = None
         self._viewer = napari_viewer
         self._build()
@@ -133,7 +135,7 @@ class LesionDock(QWidget):
         self._layout.addWidget(self.lesions, 1)
         self._layout.addWidget(self.selected)
         self._layout.addWidget(self.planes)
-        for panel in (self.correct, self.export):
+        for panel in (self.correct, self.export, self.adapt):
             self._layout.addWidget(rule())
             self._layout.addWidget(panel)
 

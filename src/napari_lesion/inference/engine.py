@@ -78,12 +78,13 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class WindowPlan:
-    """The model grid over the search region, and the windows on it."""
+    """The model grid over the search region, the windows on it, and what they see outside the image."""
 
     frame: ModelFrame
     region: npt.NDArray[np.bool_]
     roi: tuple[int, int, int]
     starts: list[Start]
+    mirrored: bool = False
 
 
 def predict(
@@ -173,7 +174,7 @@ def _first_stage(
     ctx: JobContext,
 ) -> _Found:
     """All windows, once a pass; each pass has its marks judged as a whole where the model says how."""
-    cutter = WindowCutter(image, plan.frame, plan.roi)
+    cutter = WindowCutter(image, plan.frame, plan.roi, mirrored=plan.mirrored)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
         dense = run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
@@ -232,7 +233,7 @@ def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float
     region = mask_on(organ, frame.grid)
     z, y, x = (round(MARGIN_MM / step) for step in frame.spacing_zyx)
     starts = plan_windows(region, roi, bundle.overlap if overlap is None else overlap, (z, y, x))
-    return WindowPlan(frame, region, roi, starts)
+    return WindowPlan(frame, region, roi, starts, bundle.mirrored)
 
 
 def _widened(box: Box, grid: Grid, least: list[float]) -> Box:

@@ -149,6 +149,8 @@ class BundleInfo:
         What each input channel is, such as ``FLAIR``; empty when it is not stated.
     weights
         File of the weights, relative to the folder.
+    mirrored
+        Whether an image smaller than the window is mirrored up to it, instead of being filled with 0.
     """
 
     name: str
@@ -180,6 +182,7 @@ class BundleInfo:
     foreign: bool = False
     channel_names: tuple[str, ...] = ()
     weights: str = WEIGHTS
+    mirrored: bool = False
 
     @cached_property
     def weights_sha256(self) -> str:

@@ -29,6 +29,8 @@ METADATA: Final = "configs/metadata.json"
 INFERENCE: Final = "configs/inference.json"
 ACTIVATIONS: Final = ("sigmoid", "softmax")
 MAX_ROI: Final = 1024
+STAGES: Final = "stages"
+"""Folder of a bundle that holds bundles of further stages, so that it can be copied as one."""
 
 
 def read_bundle(path: Path) -> BundleInfo:
@@ -63,6 +65,7 @@ def read_bundle(path: Path) -> BundleInfo:
         roi_size=reader.roi_size(),
         overlap=reader.own("overlap", _share, reader.inferer("overlap", _share, 0.25)),
         channels=reader.channels(network),
+        mirrored=reader.inferer("padding_mode", _text, "constant") == "reflect",
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
         mark_score=reader.own("mark_score", _mark_score, None),
@@ -73,10 +76,11 @@ def read_bundle(path: Path) -> BundleInfo:
 
 
 def _refinement(first: BundleInfo, stated: Mapping[str, Any]) -> Refinement:
-    """Read the second stage, which lies in the folder beside the first."""
+    """Read the second stage, which lies inside the bundle of the first, or in the folder beside it."""
     name = str(stated.get("bundle", ""))
     require_name(name)
-    second = read_bundle(first.path.parent / name)
+    inner = first.path / STAGES / name
+    second = read_bundle(inner if inner.is_dir() else first.path.parent / name)
     alike = ("spacing_mm", "axcodes", "intensity", "channels")
     differing = [key for key in alike if getattr(first, key) != getattr(second, key)]
     if differing or second.refinement:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from napari_lesion.core.errors import LesionError
-from napari_lesion.io.atomic import write_text
-from napari_lesion.io.tables import read_cells
+from napari_lesion.io.tables import read_cells, write_rows
 from napari_lesion.workflow.cohort_case import CaseResult
 from napari_lesion.workflow.record import pseudonymous_case
 
@@ -46,8 +43,8 @@ def write_cohort(out: Path, results: Sequence[CaseResult], *, pseudonymise: bool
         names.update(dict.fromkeys(header))
         case = pseudonymous_case(result.case) if pseudonymise else result.case
         rows.extend({FOLDER: case, **row} for row in cells)
-    _write(out / LESIONS, tuple(names), rows)
-    _write(out / CASES, CASE_COLUMNS, [_case_row(result, pseudonymise=pseudonymise) for result in results])
+    write_rows(out / LESIONS, tuple(names), rows)
+    write_rows(out / CASES, CASE_COLUMNS, [_case_row(result, pseudonymise=pseudonymise) for result in results])
 
 
 def _lesions_of(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -69,11 +66,3 @@ def _case_row(result: CaseResult, *, pseudonymise: bool) -> dict[str, str]:
     }
     hidden = {FOLDER: pseudonymous_case(result.case), "warnings": "", "error": ""}
     return row | hidden if pseudonymise else row
-
-
-def _write(path: Path, names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -159,6 +159,13 @@ class DetectPresenter:
             self.choose_model(0)
         self._on_study(self._session.study)
 
+    def reload(self, name: str) -> None:
+        """List the models again, and take the one of this name."""
+        self._models = list_models()
+        chosen = next((place for place, model in enumerate(self._models) if model.name == name), 0)
+        self._view.show_models(self._models, chosen)
+        self.choose_model(chosen)
+
     def choose_model(self, index: int) -> None:
         """Take another model of the list."""
         if 0 <= index < len(self._models):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.evaluation.bootstrap import bootstrap
 from napari_lesion.evaluation.classification import (
     BINS,
     adaptive_calibration_error,
     auc_gain,
     balanced_accuracy,
     binary_figures,
-    bootstrap,
     confusion,
     expected_calibration_error,
     reliability,
