@@ -20,6 +20,7 @@ from napari_lesion.measure.distribution import Distribution
 from napari_lesion.measure.engine import MeasureRequest, MeasureSettings, lesion_context, measure_lesions
 from napari_lesion.measure.spec import Scale
 from napari_lesion.measure.tissue import CALCIUM_HU
+from napari_lesion.workflow.rating_words import rating_sentences
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.surroundings import surroundings_of
 
@@ -174,13 +175,17 @@ class SelectedRequest:
 
 @dataclass(frozen=True, eq=False)
 class Selected:
-    """What there is to see of one lesion; a part is None (or empty) where there is nothing to show."""
+    """What there is to see of one lesion; a part is None (or empty) where there is nothing to show.
+
+    ``rating`` holds sentences about how readers would rate it.
+    """
 
     label: int
     histogram: Histogram | None = None
     edge: Edge | None = None
     scale: SizeScale | None = None
     changes: tuple[Change, ...] = ()
+    rating: tuple[str, ...] = ()
 
 
 def selected_request(study: Study, label: int, model_row: Row | None = None) -> SelectedRequest | None:
@@ -225,7 +230,7 @@ def describe_selected(request: SelectedRequest, ctx: JobContext | None = None) -
     ctx.step("Describing the lesion", 1, 3)
     edge = edge_of(context)
     ctx.step("Describing the lesion", 2, 3)
-    return Selected(label, histogram, edge, size_scale(request), changes(request))
+    return Selected(label, histogram, edge, size_scale(request), changes(request), rating_sentences(request.row))
 
 
 def histogram_of(context: LesionContext) -> Histogram | None:
