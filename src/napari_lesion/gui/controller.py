@@ -18,6 +18,7 @@ from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
 from napari_lesion.gui.preferences import Preferences, remember_columns
 from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
+from napari_lesion.gui.presenters.explain import ExplainPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
 from napari_lesion.gui.presenters.planes import PlanesPresenter
@@ -29,6 +30,7 @@ from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.explain import ExplainPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.planes import PlanesPanel
@@ -50,6 +52,7 @@ class Panels(Protocol):
     detect: DetectPanel
     lesions: LesionsPanel
     selected: SelectedPanel
+    explain: ExplainPanel
     planes: PlanesPanel
     correct: CorrectPanel
     export: ExportPanel
@@ -85,6 +88,7 @@ class DockController:
         self.selected = SelectedPresenter(
             self.session, QtJobRunner(), panels.selected, QTimer.singleShot, preferences.colours
         )
+        self.explain = ExplainPresenter(self.session, QtJobRunner(), panels.explain, self.bridge)
         self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
@@ -102,6 +106,7 @@ class DockController:
         self.detect.start()
         self.study.organ = self.detect.model.organ if self.detect.model else ""
         self.lesions.show()
+        self.explain.start()
         self.export.show()
 
     def at_end(self, callback: Callable[[], None]) -> None:
@@ -118,6 +123,7 @@ class DockController:
         self.runner.abandon()
         self.quick.abandon()
         self.selected.close()
+        self.explain.close()
         self.autosaving.close()
         self.correcting.close()
         self.bridge.disconnect()
@@ -154,6 +160,8 @@ class DockController:
         p.lesions.outline_clicked.connect(self.toggle_outline)
         p.lesions.columns_chosen.connect(self.lesions.set_columns)
         p.selected.toggled.connect(self.selected.set_unfolded)
+        p.explain.explain_clicked.connect(self.explain.explain)
+        p.explain.map_chosen.connect(self.explain.choose_map)
         p.export.export_clicked.connect(self.export.export)
 
     def _connect_world(self) -> None:

@@ -191,7 +191,7 @@ class Selected:
 def selected_request(study: Study, label: int, model_row: Row | None = None) -> SelectedRequest | None:
     """Request to describe a lesion of a study; None as long as it has not been measured."""
     lesion, row = study.lesions.get(label), study.table.rows.get(label, {})
-    box = _box_of(row)
+    box = box_of_row(row)
     if lesion is None or box is None:
         return None
     return SelectedRequest(
@@ -354,7 +354,8 @@ def _half_width(request: SelectedRequest, name: str) -> float:
     return _number(request.row, error) if error else math.nan
 
 
-def _box_of(row: Row) -> Box | None:
+def box_of_row(row: Row) -> Box | None:
+    """Native box (z, y, x) that a row of measurements states; None as long as it states none."""
     bounds = [(_number(row, first), _number(row, last)) for first, last in BOX]
     if not all(math.isfinite(first) and math.isfinite(last) for first, last in bounds):
         return None
