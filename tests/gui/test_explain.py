@@ -21,7 +21,7 @@ from napari_lesion.gui.presenters import explain as module
 from napari_lesion.gui.presenters.explain import ExplainPresenter, ExplainView
 from napari_lesion.gui.presenters.jobs import Job, JobListener
 from napari_lesion.gui.session import Session
-from napari_lesion.gui.windows import Window
+from napari_lesion.gui.windows import LUNG
 from napari_lesion.workflow.explain import GRAD_CAM, Driver, Explanation, HeatMap, Neighbour
 from napari_lesion.workflow.study import Study
 
@@ -214,7 +214,7 @@ def test_a_map_lies_over_its_slice_and_goes_with_the_study(make_napari_viewer: A
     viewer = make_napari_viewer()
     bridge = LayerBridge(viewer)
     study = study_of(1)
-    bridge.show(study, Window("lung", -600, 1500))
+    bridge.show(study, LUNG)
     heat = explanation(1).maps[GRAD_CAM]
     bridge.show_heat(heat)
     layer = next(layer for layer in viewer.layers if layer.name.startswith(GRAD_CAM))
@@ -228,3 +228,4 @@ def test_a_map_lies_over_its_slice_and_goes_with_the_study(make_napari_viewer: A
     assert sum(layer.name.startswith(GRAD_CAM) for layer in viewer.layers) == 1
     bridge.clear()
     assert not len(viewer.layers)
+    bridge.disconnect()

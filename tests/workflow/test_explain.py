@@ -52,7 +52,7 @@ def test_maps_lie_over_the_nodule(study: tuple[Volume, LabelMap], explanation: E
     centre = np.argwhere(labels.array[z] == 1).mean(axis=0)
     heat = explanation.maps[OCCLUSION]
     hottest = np.array(np.unravel_index(int(heat.array[0].argmax()), heat.array.shape[1:]))
-    place = hottest + [heat.box[1].start, heat.box[2].start]
+    place = hottest + np.array([part.start for part in heat.box[1:]])
     assert np.linalg.norm((place - centre) * volume.grid.spacing_zyx[1:]) < 12.0
 
 
