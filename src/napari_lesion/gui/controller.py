@@ -19,6 +19,7 @@ from napari_lesion.gui.preferences import Preferences, remember_columns
 from napari_lesion.gui.presenters.adapt import AdaptPresenter
 from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
+from napari_lesion.gui.presenters.explain import ExplainPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
 from napari_lesion.gui.presenters.planes import PlanesPresenter
@@ -31,6 +32,7 @@ from napari_lesion.gui.session import Session
 from napari_lesion.gui.widgets.adapt import AdaptPanel
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.explain import ExplainPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.planes import PlanesPanel
@@ -52,6 +54,7 @@ class Panels(Protocol):
     detect: DetectPanel
     lesions: LesionsPanel
     selected: SelectedPanel
+    explain: ExplainPanel
     planes: PlanesPanel
     correct: CorrectPanel
     export: ExportPanel
@@ -88,6 +91,7 @@ class DockController:
         self.selected = SelectedPresenter(
             self.session, QtJobRunner(), panels.selected, QTimer.singleShot, preferences.colours
         )
+        self.explain = ExplainPresenter(self.session, QtJobRunner(), panels.explain, self.bridge)
         self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
         self.adapting = AdaptPresenter(self.session, self.runner, panels.adapt, lambda: self.detect.model)
@@ -106,6 +110,7 @@ class DockController:
         self.detect.start()
         self.study.organ = self.detect.model.organ if self.detect.model else ""
         self.lesions.show()
+        self.explain.start()
         self.export.show()
         self.adapting.show()
 
@@ -123,6 +128,7 @@ class DockController:
         self.runner.abandon()
         self.quick.abandon()
         self.selected.close()
+        self.explain.close()
         self.autosaving.close()
         self.correcting.close()
         self.bridge.disconnect()
@@ -159,6 +165,8 @@ class DockController:
         p.lesions.outline_clicked.connect(self.toggle_outline)
         p.lesions.columns_chosen.connect(self.lesions.set_columns)
         p.selected.toggled.connect(self.selected.set_unfolded)
+        p.explain.explain_clicked.connect(self.explain.explain)
+        p.explain.map_chosen.connect(self.explain.choose_map)
         p.export.export_clicked.connect(self.export.export)
         p.adapt.adapt_clicked.connect(self.adapting.adapt)
         p.adapt.cancel_clicked.connect(self.adapting.cancel)

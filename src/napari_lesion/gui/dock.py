@@ -15,6 +15,7 @@ from napari_lesion.gui.preferences import load_preferences
 from napari_lesion.gui.widgets.adapt import AdaptPanel
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.explain import ExplainPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
@@ -53,6 +54,7 @@ class LesionDock(QWidget):
         self.restore = RestoreBar()
         self.lesions = LesionsPanel()
         self.selected = SelectedPanel()
+        self.explain = ExplainPanel()
         self.planes = PlanesPanel()
         self.correct = CorrectPanel()
         self.export = ExportPanel()
@@ -134,6 +136,7 @@ class LesionDock(QWidget):
         self._layout.addWidget(rule())
         self._layout.addWidget(self.lesions, 1)
         self._layout.addWidget(self.selected)
+        self._layout.addWidget(self.explain)
         self._layout.addWidget(self.planes)
         for panel in (self.correct, self.export, self.adapt):
             self._layout.addWidget(rule())
