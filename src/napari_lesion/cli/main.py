@@ -17,6 +17,7 @@ from napari_lesion.cli.doctor import doctor
 from napari_lesion.cli.info import info
 from napari_lesion.cli.measure import measure
 from napari_lesion.cli.models import models
+from napari_lesion.cli.preprocess import preprocess
 
 app = typer.Typer(
     name="napari-lesion",
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, compare, info, doctor, demo):
+for function in (detect, measure, compare, preprocess, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 

@@ -55,7 +55,7 @@ class DetectPanel(QWidget):
         self._model: BundleInfo | None = None
         self._suggestion: float | None = None
         self.stage = ""
-        self._form = ParameterForm(defaults, leave_out=("threshold",))
+        self._form = ParameterForm(defaults, leave_out=("threshold", "prepare"))
         self._defaults = defaults
         self._build()
 
