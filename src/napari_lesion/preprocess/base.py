@@ -40,7 +40,7 @@ class StepTransform(Transform):
     def __init__(self) -> None:
         self.report: Report = quiet
 
-    def frozen(self, img: Any) -> Transform:  # noqa: ARG002 (most need to know nothing of the whole)
+    def frozen(self, img: Any) -> Transform:
         """Transform for parts of an image of which this is a coarse copy."""
         return self
 

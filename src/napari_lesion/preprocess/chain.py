@@ -179,6 +179,8 @@ def prepare(volume: Volume, chain: Chain, ctx: JobContext | None = None) -> Volu
 
     ctx = ctx or JobContext()
     check_modality(volume, chain)
+    for item in chain.chosen:
+        _require_room(volume, item)
     image = image_of(replace(volume, array=finite(volume.array)))
     total = len(chain.chosen)
     for k, item in enumerate(chain.chosen):
@@ -186,7 +188,6 @@ def prepare(volume: Volume, chain: Chain, ctx: JobContext | None = None) -> Volu
         transform = item.step.build(item.parameters)
         if hasattr(transform, "report"):
             transform.report = partial(ctx.step, f"{item.step.title} (step {k + 1} of {total})")
-        _require_room(volume, item)
         image = attempt(item, partial(transform, image))
     ctx.step("Prepared", 1, 1)
     array = native_of(image).astype(np.float32, copy=False)
@@ -201,11 +202,15 @@ def attempt(item: Chosen, function: Any) -> Any:
     except LesionError:
         raise
     except MemoryError as error:
-        raise InputError(f"The step {item.step.name} needs more memory than there is", "", "Resample first") from error
+        raise InputError(
+            f"The step {item.step.name} needs more memory than there is", "", "Resample first"
+        ) from error
     except (ValueError, RuntimeError) as error:
         why = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"The step {item.step.name} cannot be done on this image", why, "Leave it out, or change what is before it"
+            f"The step {item.step.name} cannot be done on this image",
+            why,
+            "Leave it out, or change what is before it",
         ) from error
 
 

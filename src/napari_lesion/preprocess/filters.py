@@ -229,9 +229,7 @@ class CLAHE(ImageTransform):
     def _kernel(self, grid: Grid, whole: Grid) -> tuple[int, ...]:
         """Voxels of a region: the share of the whole image, on the grid of the part."""
         ratios = (whole.spacing[a] / grid.spacing[a] * whole.size[a] for a in range(3))
-        return tuple(
-            min(n, max(1, int(extent) // self.regions)) for n, extent in zip(grid.size, ratios, strict=True)
-        )
+        return tuple(min(n, max(1, int(extent) // self.regions)) for n, extent in zip(grid.size, ratios, strict=True))
 
 
 class CurvatureFlowd(DictionaryTransform):

@@ -81,9 +81,7 @@ class NonLocalMeansParameters(StepParameters):
         float, Param("Smoothing as a multiple of the estimated noise", low=0.05, high=5.0, step=0.05)
     ] = 0.8
     patch_size: Annotated[int, Param("Side of a patch", unit="pixels", low=3, high=15, step=2)] = 5
-    patch_distance: Annotated[int, Param("Farthest patch that is compared", unit="pixels", low=1, high=20, step=1)] = (
-        4
-    )
+    patch_distance: Annotated[int, Param("Farthest patch compared", unit="pixels", low=1, high=20, step=1)] = 4
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,9 @@ class ResampleParameters(StepParameters):
     spacing_mm: Annotated[
         float, Param("Spacing along all axes of the file", unit="mm", low=0.1, high=20.0, step=0.1)
     ] = 1.0
-    x_mm: Annotated[float, Param("Another one along x; 0 for the same", unit="mm", low=0.0, high=20.0, step=0.1)] = 0.0
-    y_mm: Annotated[float, Param("Another one along y; 0 for the same", unit="mm", low=0.0, high=20.0, step=0.1)] = 0.0
-    z_mm: Annotated[float, Param("Another one along z; 0 for the same", unit="mm", low=0.0, high=20.0, step=0.1)] = 0.0
+    x_mm: Annotated[float, Param("Other along x; 0 for the same", unit="mm", low=0.0, high=20.0, step=0.1)] = 0.0
+    y_mm: Annotated[float, Param("Other along y; 0 for the same", unit="mm", low=0.0, high=20.0, step=0.1)] = 0.0
+    z_mm: Annotated[float, Param("Other along z; 0 for the same", unit="mm", low=0.0, high=20.0, step=0.1)] = 0.0
     interpolation: Annotated[str, Param("How values between voxels are found", choices=INTERPOLATIONS)] = "linear"
 
     @property
