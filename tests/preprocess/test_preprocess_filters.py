@@ -145,3 +145,19 @@ def test_steps_stand_in_a_bundle_configuration() -> None:
     line = "n4:levels=2 body:outside=0 curvature:iterations=2 percentiles:lower=1,upper=99"
     np.testing.assert_allclose(made, prepare(volume, Chain.parse_line(line)).array, atol=1e-6)
     assert made[inside].mean() > 0.8
+
+
+def test_every_step_of_ours_has_a_dictionary_form_that_a_bundle_may_name() -> None:
+    from importlib import import_module
+
+    from monai.transforms import MapTransform
+
+    from napari_lesion.models.config.allowed import COMPONENTS
+    from napari_lesion.preprocess.steps import STEPS
+
+    ours = [step.target for step in STEPS.values() if step.target.startswith("napari_lesion.")]
+    assert len(ours) == 7
+    for target in ours:
+        module, _, name = COMPONENTS[f"{target}d"].rpartition(".")
+        assert issubclass(getattr(import_module(module), name), MapTransform)
+        assert COMPONENTS[target] == target
