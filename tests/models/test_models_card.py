@@ -11,7 +11,8 @@ import pytest
 from napari_lesion.models.card import LARGEST_BYTES, RESEARCH, read_card
 from napari_lesion.models.catalogue import bundle_folders, find_folder
 
-SHIPPED = [path for path in bundle_folders() if (path / "docs" / "README.md").is_file()]
+BUNDLES = Path(__file__).resolve().parents[2] / "resources" / "bundles"
+SHIPPED = sorted(path.parents[1] for path in BUNDLES.glob("*/docs/README.md"))
 
 
 def stranger(folder: Path, metadata: object = None, card: str | bytes | None = None) -> Path:
