@@ -20,6 +20,7 @@ from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
 from napari_lesion.gui.widgets.planes import PlanesPanel
+from napari_lesion.gui.widgets.prepare import PreparePanel
 from napari_lesion.gui.widgets.restore import RestoreBar
 from napari_lesion.gui.widgets.scroll import DownwardScrollArea
 from napari_lesion.gui.widgets.selected import SelectedPanel
@@ -52,6 +53,7 @@ class LesionDock(QWidget):
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
         self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
         self.restore = RestoreBar()
+        self.prepare = PreparePanel()
         self.lesions = LesionsPanel()
         self.selected = SelectedPanel()
         self.explain = ExplainPanel()
@@ -131,6 +133,7 @@ class LesionDock(QWidget):
         self._layout.setSpacing(6)
         self._layout.addWidget(self.study)
         self._layout.addWidget(self.restore)
+        self._layout.addWidget(self.prepare)
         self._layout.addWidget(rule())
         self._layout.addWidget(self.detect)
         self._layout.addWidget(rule())

@@ -84,6 +84,8 @@ class DetectParameters:
         Share of a window that overlaps its neighbour, 0 to 0.75; None for that of the model.
     flips
         ``none``, or the passes of a test-time augmentation: ``axes`` or ``all``.
+    prepare
+        Steps with blanks between them that are done on the image before the model looks at it; empty for none.
     """
 
     threshold: Annotated[
@@ -119,6 +121,13 @@ class DetectParameters:
         ),
     ] = None
     flips: Annotated[str, Param(FLIPS_HELP, choices=FLIPS)] = "none"
+    prepare: Annotated[
+        str,
+        Param(
+            "Steps on the image before the model looks at it, with blanks between them, as `n4 nlm:strength=0.5`; "
+            "measured is the original (napari-lesion preprocess --list)"
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
