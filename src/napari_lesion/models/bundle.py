@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = "models/model.pt"
 CARD: Final = "docs/README.md"
+QUANTISED: Final = ("models/int8.xml", "models/int8.bin")
+"""The INT8 network in OpenVINO's format, when a bundle has one."""
+REDUCED: Final = ("bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,10 @@ class BundleInfo:
         What each input channel is, such as ``FLAIR``; empty when it is not stated.
     weights
         File of the weights, relative to the folder.
+    precisions
+        Reduced precisions that were measured to lose nothing, the best first: ``bf16``, ``int8``.
+    quantised
+        SHA-256 of the files of the INT8 network, by name; empty when there is none.
     """
 
     name: str
@@ -148,6 +155,8 @@ class BundleInfo:
     foreign: bool = False
     channel_names: tuple[str, ...] = ()
     weights: str = WEIGHTS
+    precisions: tuple[str, ...] = ()
+    quantised: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def weights_sha256(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
-from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint, Refinement
+from napari_lesion.models.bundle import QUANTISED, REDUCED, BundleInfo, Intensity, OperatingPoint, Refinement
 from napari_lesion.models.config.reading import read_mapping
 from napari_lesion.models.safety import literal, network_class_name, require_name
 
@@ -58,6 +58,8 @@ def read_bundle(path: Path) -> BundleInfo:
         channels=reader.channels(network),
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
+        precisions=reader.own("precisions", _precisions, ()),
+        quantised=reader.own("int8_sha256", _quantised, {}),
         **reader.output(network),
     )
     stated = reader.own("refinement", _mapping, None)
@@ -283,6 +285,17 @@ def _mapping(value: Any) -> Mapping[str, Any] | None:
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
+
+
+def _precisions(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    if not set(found) <= set(REDUCED):
+        raise ValueError(value)
+    return found
+
+
+def _quantised(value: Any) -> dict[str, str]:
+    return {name: _text(value[name]) for name in QUANTISED}
 
 
 def _modality(value: Any) -> Modality:

@@ -61,8 +61,8 @@ class Detection:
         Lesions at the first threshold.
     table
         Their measurements.
-    device, backend
-        What the model ran on.
+    device, backend, precision
+        What the model ran on, and how exactly.
     windows
         Number of windows.
     seconds
@@ -84,6 +84,7 @@ class Detection:
     seconds: Mapping[str, float]
     organ: str
     notes: tuple[str, ...] = ()
+    precision: str = ""
 
     @property
     def total_seconds(self) -> float:
@@ -133,6 +134,7 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
         seconds=seconds,
         organ=prediction.organ.reason,
         notes=tuple(prediction.notes),
+        precision=prediction.precision,
     )
 
 
