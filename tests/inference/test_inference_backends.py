@@ -187,6 +187,26 @@ def test_settings_outside_their_range() -> None:
         EngineSettings(device="tpu")
 
 
+@pytest.mark.parametrize(("converted", "expected"), [(True, "openvino"), (False, "monai openvino torch")])
+def test_only_what_will_run_is_imported_ahead(
+    tiny_bundle: BundleInfo, tmp_path: Path, converted: bool, expected: str
+) -> None:
+    code = (
+        "import sys\n"
+        "from napari_lesion.models.catalogue import find_bundle\n"
+        "from napari_lesion.inference.backends.choose import preload\n"
+        "from napari_lesion.inference.settings import EngineSettings\n"
+        f"preload(find_bundle({str(tiny_bundle.path)!r}), EngineSettings(device='cpu'))\n"
+        "print(*sorted({'openvino', 'torch', 'monai'} & set(sys.modules)))\n"
+    )
+    if converted:
+        OpenVinoBackend(tiny_bundle)
+    cache = os.environ["NAPARI_LESION_CACHE_DIR"] if converted else str(tmp_path)
+    variables = {**os.environ, "NAPARI_LESION_CACHE_DIR": cache}
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == expected
+
+
 def test_nothing_is_written_to_the_home_folder(tmp_path: Path, tiny_bundle: BundleInfo) -> None:
     home, cache = tmp_path / "home", tmp_path / "cache"
     home.mkdir()

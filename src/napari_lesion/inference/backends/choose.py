@@ -6,12 +6,14 @@ import os
 import sys
 from ctypes.util import find_library
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.inference.backends.precision import precision_for
+from napari_lesion.inference.backends.telemetry import import_openvino
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
@@ -70,6 +72,23 @@ def batch_for(settings: EngineSettings, device: str, backend: str = "") -> int:
 def usable_cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def preload(bundle: BundleInfo, settings: EngineSettings) -> None:
+    """Import the libraries that will run a bundle, so that this happens while something else is waited for.
+
+    What is missing or cannot be used is told when the backend is opened, not here.
+    """
+    from napari_lesion.inference.backends.openvino_backend import is_converted
+
+    try:
+        _, backend = chosen(settings)
+        if backend == "openvino":
+            import_openvino()
+        if backend == "torch" or bundle.foreign or not is_converted(bundle):
+            import_module("monai.networks.nets")
+    except (ImportError, ModelError):
+        return
 
 
 def open_backend(

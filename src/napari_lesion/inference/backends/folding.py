@@ -106,15 +106,18 @@ class _Tail:
             return None
         if kind == "Relu":
             return self._ops.relu(first)
-        if kind == "PRelu" and _constant(sources[1]) is not None and _constant(sources[1]).size == 1:
+        second = _constant(sources[1]) if len(sources) > 1 else None
+        if second is None:
+            return None
+        if kind == "PRelu" and second.size == 1:
             return self._ops.prelu(first, sources[1])
-        if kind == "MVN" and _constant(sources[1]) is not None and _constant(sources[1]).tolist() == SPATIAL:
+        if kind == "MVN" and second.tolist() == SPATIAL:
             stated = op.get_attributes()
             axes = self._ops.constant(np.array([1, *SPATIAL]))  # all sub-grids together are the one channel
             mode = stated["eps_mode"].lower()
             return self._ops.mvn(first, axes, stated["normalize_variance"], stated["eps"], mode)
         if kind == "Convolution":
-            return self._convolution(op, first, _constant(sources[1]))
+            return self._convolution(op, first, second)
         return None
 
     def _addend(self, source: Any) -> Any:
@@ -127,10 +130,10 @@ class _Tail:
         count = int(np.prod(self._stride))
         return self._ops.constant(np.full((1, count, 1, 1, 1), constant.item(), dtype=constant.dtype))
 
-    def _convolution(self, op: Any, source: Any, weights: FloatArray | None) -> Any:
+    def _convolution(self, op: Any, source: Any, weights: FloatArray) -> Any:
         """A convolution of one channel with itself."""
         stated = op.get_attributes()
-        if weights is None or weights.shape[:2] != (1, 1) or {*stated["strides"], *stated["dilations"]} != {1}:
+        if weights.shape[:2] != (1, 1) or {*stated["strides"], *stated["dilations"]} != {1}:
             return None
         if list(op.output(0).get_shape()) != list(op.input_value(0).get_shape()):
             return None
@@ -179,15 +182,17 @@ def subpixel_weights(weights: FloatArray, stride: Size, pad: Size) -> tuple[Floa
     Output voxel s q + r takes input voxel q + d through the tap t = r + p - s d.
     """
     extents = [_reach(size, s, p) for size, s, p in zip(weights.shape[2:], stride, pad, strict=True)]
-    n_in, n_out = weights.shape[:2]
-    folded = np.zeros((n_out, *stride, n_in, *(high - low + 1 for low, high in extents)), dtype=np.float32)
+    taps = weights.transpose(2, 3, 4, 1, 0)
+    size = [high - low + 1 for low, high in extents]
+    folded = np.zeros((*stride, *size, *taps.shape[3:]), dtype=np.float32)
     for phase in product(*map(range, stride)):
         for offset in product(*(range(low, high + 1) for low, high in extents)):
             tap = tuple(r + p - s * d for r, p, s, d in zip(phase, pad, stride, offset, strict=True))
-            if all(0 <= t < size for t, size in zip(tap, weights.shape[2:], strict=True)):
-                place = (d - low for d, (low, _) in zip(offset, extents, strict=True))
-                folded[:, *phase, :, *place] = weights[:, :, *tap].T
-    return folded.reshape(-1, n_in, *folded.shape[5:]), [-low for low, _ in extents]
+            if all(0 <= t < n for t, n in zip(tap, taps.shape, strict=False)):
+                place = tuple(d - low for d, (low, _) in zip(offset, extents, strict=True))
+                folded[phase + place] = taps[tap]
+    kernel = folded.transpose(6, 0, 1, 2, 7, 3, 4, 5).reshape(-1, weights.shape[0], *size)
+    return kernel, [-low for low, _ in extents]
 
 
 def _reach(size: int, stride: int, pad: int) -> tuple[int, int]:

@@ -38,13 +38,13 @@ def quantise_command(
     bundle: Bundle,
     out: Out,
     windows: Annotated[int, typer.Option(help="Windows to calibrate on.")] = 64,
-    keep: Annotated[list[str] | None, typer.Option(help="Operations that stay in floating point (patterns).")] = None,
     preset: Preset = "lung_nodule_ct",
+    cache: Cache = None,
 ) -> None:
     """Copy BUNDLE to OUT and put an INT8 network in, calibrated on windows of training patients."""
     info, config = read_bundle(bundle), load_config(preset)
-    scenes = load_scenes(training_cases(data, info, config.fold), config.intensity)
-    model = quantise(info, windows_of(scenes, info, windows), keep or ())
+    scenes = load_scenes(training_cases(data, info, config.fold), config.intensity, cache)
+    model = quantise(info, windows_of(scenes, info, windows))
     write_quantised(model, copied(bundle, out))
 
 

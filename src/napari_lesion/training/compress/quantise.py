@@ -40,7 +40,7 @@ def import_nncf() -> Any:
     return nncf
 
 
-def quantise(bundle: BundleInfo, windows: Sequence[FloatArray], keep: Sequence[str] = ()) -> Any:
+def quantise(bundle: BundleInfo, windows: Sequence[FloatArray]) -> Any:
     """INT8 network of a bundle as OpenVINO's model.
 
     Parameters
@@ -49,8 +49,6 @@ def quantise(bundle: BundleInfo, windows: Sequence[FloatArray], keep: Sequence[s
         The model.
     windows
         Windows (1, channels, x, y, z) to calibrate on.
-    keep
-        Patterns of the names of operations that stay in floating point.
 
     Notes
     -----
@@ -64,7 +62,6 @@ def quantise(bundle: BundleInfo, windows: Sequence[FloatArray], keep: Sequence[s
         nncf.Dataset(list(windows)),
         subset_size=len(windows),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False),
     )
 
 
