@@ -51,7 +51,8 @@ class LesionDock(QWidget):
         super().__init__(parent)
         preferences = load_preferences()
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
-        self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
+        chosen = {key: getattr(preferences, key) for key in ("device", "backend", "precision")}
+        self.detect = DetectPanel(DetectParameters(**chosen))
         self.restore = RestoreBar()
         self.prepare = PreparePanel()
         self.lesions = LesionsPanel()

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -28,7 +28,7 @@ from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.refine import CandidateRule, refine
 from napari_lesion.inference.resample import ModelFrame, to_model, to_native
-from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.inference.settings import FLOAT32, INT8, EngineSettings
 from napari_lesion.inference.sliding import WindowCutter, run_windows
 from napari_lesion.inference.timings import remember
 from napari_lesion.inference.windows import Start, plan_windows
@@ -57,8 +57,8 @@ class Prediction:
     seconds
         Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``outlines`` (of a second
         stage), ``back``.
-    device, backend
-        Where and with what it was computed.
+    device, backend, precision
+        Where, with what and how exactly it was computed.
     notes
         Facts for the user, one sentence each.
     labels, lesions
@@ -71,6 +71,7 @@ class Prediction:
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     backend: str = ""
+    precision: str = FLOAT32
     notes: tuple[str, ...] = ()
     labels: LabelMap | None = None
     lesions: Mapping[int, Lesion] = field(default_factory=dict)
@@ -144,7 +145,7 @@ def predict(
         probability = with_members(to_native(found.dense, plan.frame), found.members)
     windows = len(plan.starts) * len(PASSES[settings.flips])
     if windows and not backend.lowered:
-        remember(bundle, backend.name, backend.device, clock.seconds["windows"] / windows)
+        remember(bundle, f"{backend.name} {backend.precision}", backend.device, clock.seconds["windows"] / windows)
     return Prediction(
         probability=probability,
         organ=organ,
@@ -152,6 +153,7 @@ def predict(
         seconds=clock.seconds,
         device=backend.device,
         backend=backend.name,
+        precision=backend.precision,
         notes=(*notes, *found.notes, *(() if organ.trusted else (f"{organ.reason}.",))),
     )
 
@@ -199,6 +201,8 @@ def _second_stage(
     z, y, x = frame.spacing_zyx
     rule = CandidateRule(refinement.candidates_at, math.ceil(refinement.min_volume_mm3 / (z * y * x)))
     cutter = WindowCutter(image, frame, frame.roi_zyx(refinement.bundle.roi_size))
+    if settings.precision == INT8 and not refinement.bundle.quantised:
+        settings = replace(settings, precision="auto")
     backend = LastingBackend(refinement.bundle, settings, ctx, open_backend)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:

@@ -20,6 +20,9 @@ WEIGHTS: Final = "models/model.pt"
 MARK_FEATURES: Final = ("mean_logit", "log_volume_mm3", "log_axis_ratio", "air_around")
 """What a mark can be judged by as a whole; `napari_lesion.inference.marks` computes them."""
 CARD: Final = "docs/README.md"
+QUANTISED: Final = ("models/int8.xml", "models/int8.bin")
+"""The INT8 network in OpenVINO's format, when a bundle has one."""
+REDUCED: Final = ("bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,10 @@ class BundleInfo:
         File of the weights, relative to the folder.
     mirrored
         Whether an image smaller than the window is mirrored up to it, instead of being filled with 0.
+    precisions
+        Reduced precisions that were measured to lose nothing, the best first: ``bf16``, ``int8``.
+    quantised
+        SHA-256 of the files of the INT8 network, by name; empty when there is none.
     """
 
     name: str
@@ -183,6 +190,8 @@ class BundleInfo:
     channel_names: tuple[str, ...] = ()
     weights: str = WEIGHTS
     mirrored: bool = False
+    precisions: tuple[str, ...] = ()
+    quantised: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def weights_sha256(self) -> str:

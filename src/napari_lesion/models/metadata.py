@@ -12,6 +12,8 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
 from napari_lesion.models.bundle import (
     MARK_FEATURES,
+    QUANTISED,
+    REDUCED,
     BundleInfo,
     Intensity,
     MarkScore,
@@ -69,6 +71,8 @@ def read_bundle(path: Path) -> BundleInfo:
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
         mark_score=reader.own("mark_score", _mark_score, None),
+        precisions=reader.own("precisions", _precisions, ()),
+        quantised=reader.own("int8_sha256", _quantised, {}),
         **reader.output(network),
     )
     stated = reader.own("refinement", _mapping, None)
@@ -295,6 +299,17 @@ def _mapping(value: Any) -> Mapping[str, Any] | None:
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
+
+
+def _precisions(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    if not set(found) <= set(REDUCED):
+        raise ValueError(value)
+    return found
+
+
+def _quantised(value: Any) -> dict[str, str]:
+    return {name: _text(value[name]) for name in QUANTISED}
 
 
 def _modality(value: Any) -> Modality:

@@ -42,11 +42,14 @@ class ExportRequest:
         Made when it is missing.
     parameters
         Choices of the user.
+    measured
+        The wanted measures of all lesions as they are now, where the caller has them; measured anew when None.
     """
 
     study: Study
     folder: Path
     parameters: ExportParameters = field(default_factory=ExportParameters)
+    measured: StudyMeasurement | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     study, parameters = request.study, request.parameters
     make_folder(request.folder)
     ctx.step("Measuring")
-    measurement = measure_study(replace(request_for(study), features=parameters.names))
+    measurement = request.measured or measure_study(replace(request_for(study), features=parameters.names))
     measured = measurement.table.ordered(study.lesions)
     if parameters.pseudonymise:
         measured = pseudonymous_table(measured)
@@ -152,6 +155,7 @@ def _detection(study: Study) -> dict[str, Any] | None:
         "min_volume_mm3": study.min_volume_mm3,
         "device": found.device,
         "backend": found.backend,
+        "precision": found.precision,
         "windows": found.windows,
         "organ": found.organ,
         "notes": list(found.notes),
