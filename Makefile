@@ -80,6 +80,11 @@ train-nodules: $(READY) ## Train the lung nodule model: make train-nodules DATA=
 	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-nodules DATA=/folder (docs/training.md)" >&2; exit 2; }
 	$(BIN)/python -m napari_lesion.training lung_nodule_ct --data "$(DATA)" --out runs/lung_nodule_ct
 
+.PHONY: train-brain
+train-brain: $(READY) ## Train and measure the brain FLAIR model: make train-brain DATA=/folder (docs/training.md)
+	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-brain DATA=/folder (docs/training.md)" >&2; exit 2; }
+	$(BIN)/python -m napari_lesion.training.brain.reproduce --data "$(DATA)" --out runs/brain
+
 .PHONY: clean
 clean: ## Remove what the build and the checks leave behind (not .venv)
 	rm -rf build dist site demo-output .pytest_cache .mypy_cache* .ruff_cache .hypothesis .import_linter_cache
