@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_lesion.training.brain.anatomy import Anatomy
-from napari_lesion.training.brain.baseline import nested, robust_z, sweep_baseline
+from napari_lesion.training.brain.baseline import robust_z, sweep_baseline
 from napari_lesion.training.brain.cases import list_visits
-from napari_lesion.training.brain.scores import VisitScore, score_visit, summary
+from napari_lesion.training.brain.scores import VisitScore, best_threshold, merit, nested, score_visit, summary
 
 
 def _case() -> tuple[np.ndarray, np.ndarray]:
@@ -62,6 +62,8 @@ def test_the_threshold_is_that_of_the_others() -> None:
         1.0: [_score("a", 1.0, 0.9), _score("b", 1.0, 0.1), _score("c", 1.0, 0.2)],
         2.0: [_score("a", 2.0, 0.3), _score("b", 2.0, 0.5), _score("c", 2.0, 0.6)],
     }
+    assert merit(table[1.0]) == pytest.approx((0.4 + 1) / 2)
+    assert best_threshold(table) == 2.0
     chosen = {score.patient: score.threshold for score in nested(table)}
     assert chosen == {"a": 2.0, "b": 1.0, "c": 1.0}
 

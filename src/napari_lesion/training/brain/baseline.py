@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_lesion.training.brain.anatomy import Anatomy
 from napari_lesion.training.brain.cases import FloatArray, Image, Visit, box_of, load_image, moved_by_box
-from napari_lesion.training.brain.scores import VisitScore, by_patient, score_visit
+from napari_lesion.training.brain.scores import Sweep, score_visit
 
 WHITE_FROM = 0.3
 """Probability of white matter, by the template stretched to the brain's box, from which a voxel may be marked."""
@@ -35,21 +35,11 @@ def robust_z(visit: Visit, template: Anatomy) -> tuple[FloatArray, FloatArray]:
     return np.where(brain & (white > WHITE_FROM), z, -np.inf).astype(np.float32), lesion.astype(np.float32)
 
 
-def sweep_baseline(visits: Sequence[Visit], template: Anatomy, min_mm3: float) -> dict[float, list[VisitScore]]:
+def sweep_baseline(visits: Sequence[Visit], template: Anatomy, min_mm3: float) -> Sweep:
     """Scores of every visit at every threshold."""
-    table: dict[float, list[VisitScore]] = {threshold: [] for threshold in THRESHOLDS}
+    table: Sweep = {threshold: [] for threshold in THRESHOLDS}
     for visit in visits:
         z, lesion = robust_z(visit, template)
         for threshold, row in table.items():
             row.append(score_visit((visit.name, visit.patient), threshold, z >= threshold, lesion > 0, 1.0, min_mm3))
     return table
-
-
-def nested(table: dict[float, list[VisitScore]]) -> list[VisitScore]:
-    """Score of each visit at the threshold that gives the other patients the best mean Dice."""
-    chosen = []
-    for patient in sorted({score.patient for row in table.values() for score in row}):
-        others = {t: [s for s in row if s.patient != patient] for t, row in table.items()}
-        best = max(others, key=lambda t: float(np.mean(by_patient(others[t], "dice"))))
-        chosen += [score for score in table[best] if score.patient == patient]
-    return chosen

@@ -21,8 +21,7 @@ from napari_lesion.training.refiner.config import CropConfig, build_crop_network
 
 ROI = 96
 VERSION = "0.1.0"
-THRESHOLD = 0.5
-"""Set before any figure was seen."""
+UNMEASURED_THRESHOLD = 0.5
 MIN_VOLUME_MM3 = 10.0
 MAX_SLICE_SPACING_MM = 4.0
 """Thickest slices that the blur of the training stands for."""
@@ -33,8 +32,10 @@ Z_SCORE = [
     {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
     {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
 ]
-"""What the engine does within the brain, for plain MONAI and an image that is zero outside: MONAI leaves the zeros at 0,
-which would be the mean of the brain, where they are its darkest value."""
+"""What the engine does within the brain, for plain MONAI and an image that is zero outside.
+
+MONAI leaves zeros at 0, the mean of the brain; here they become the darkest value.
+"""
 
 REFERENCES = [
     "Billot B et al. SynthSeg. Med Image Anal 2023;86:102789. doi:10.1016/j.media.2023.102789",
@@ -69,7 +70,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
     formats["inputs"]["image"] |= {"format": "magnitude", "modality": "MR", "channel_def": {"0": "FLAIR"}}
     formats["outputs"]["pred"]["channel_def"] = {"0": "lesion"}
     own = common_own(config.intensity, ROI)
-    chosen = _chosen(figures) if figures else {}
+    chosen = figures["model"] if figures else {}
     return {
         **common,
         "version": VERSION,
@@ -91,7 +92,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
             "modality": "MR",
             "intensity": {**own["intensity"], "z_score": True},
             "labels": {"1": "hyperintense lesion"},
-            "default_threshold": THRESHOLD,
+            "default_threshold": figures["threshold"] if figures else UNMEASURED_THRESHOLD,
             "min_volume_mm3": MIN_VOLUME_MM3,
             "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
             "window_gflop": round(_window_gflop(config), 3),
@@ -116,14 +117,9 @@ def _window_gflop(config: CropConfig) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def _chosen(figures: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = next(row for row in figures["thresholds"] if row["threshold"] == figures["threshold"])
-    return row
-
-
 def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
     rows = {row["threshold"]: row for row in figures["thresholds"]}
-    measured_on = f"each of {_chosen(figures)['patients']} patients with multiple sclerosis left out in turn"
+    measured_on = f"each of {figures['model']['patients']} patients with multiple sclerosis left out in turn"
     return [
         {
             "name": name,
@@ -132,7 +128,7 @@ def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
             "false_marks_per_scan": rows[threshold]["false_marks"]["mean"],
             "measured_on": measured_on,
         }
-        for name, threshold in (("sensitive", 0.2), ("default", figures["threshold"]), ("specific", 0.8))
+        for name, threshold in (("sensitive", 0.2), ("default", figures["threshold"]), ("specific", 0.95))
     ]
 
 
@@ -178,7 +174,7 @@ def write_brain_card(folder: Path, config: CropConfig, record: dict[str, Any]) -
         parameters=round(sum(p.numel() for p in network.parameters()) / 1e6, 1),
         stretches=config.stretches,
         figures=figures,
-        chosen=_chosen(figures),
+        chosen=figures["model"],
         patients=record["patients"],
         masks=record["masks"],
         scans=len(record["scans"]),

@@ -15,24 +15,22 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_lesion.core.probability import SCALE, threshold_byte
+from napari_lesion.core.probability import threshold_byte
 from napari_lesion.inference.engine import predict
 from napari_lesion.io.masks import read_labels
 from napari_lesion.io.read import read_volume
 from napari_lesion.models.metadata import read_bundle
 from napari_lesion.training.brain.anatomy import load_template
-from napari_lesion.training.brain.baseline import nested, sweep_baseline
-from napari_lesion.training.brain.bundle import MIN_VOLUME_MM3, THRESHOLD, write_brain_bundle
+from napari_lesion.training.brain.baseline import sweep_baseline
+from napari_lesion.training.brain.bundle import MIN_VOLUME_MM3, write_brain_bundle
 from napari_lesion.training.brain.cases import Visit, list_visits, patients_with_sclerosis
-from napari_lesion.training.brain.scores import VisitScore, score_visit, summary
+from napari_lesion.training.brain.scores import Sweep, VisitScore, best_threshold, nested, score_visit, summary
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ALL = "all"
-"""Folder of the run that left nobody out."""
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+ALL, TEMPLATE = "all", "template"
+"""Folders of the run that left nobody out, and of the stretch that saw no patient's image."""
 
 log = logging.getLogger(__name__)
-
-Sweep = dict[float, list[VisitScore]]
 
 
 def sweep(bundle: Path, visits: Sequence[Visit]) -> Sweep:
@@ -49,7 +47,7 @@ def sweep(bundle: Path, visits: Sequence[Visit]) -> Sweep:
             names = (visit.name, visit.patient)
             voxel = volume.grid.voxel_volume_mm3
             row.append(score_visit(names, threshold, marked, lesion, voxel, MIN_VOLUME_MM3))
-        log.info("%s: %s", visit.name, table[THRESHOLD][-1])
+        log.info("%s", [row[-1] for row in table.values() if row[-1].threshold in (0.5, 0.9)])
     return table
 
 
@@ -76,17 +74,20 @@ def report(data: Path, runs: Path) -> dict[str, Any]:
     visits = [visit for visit in list_visits(data) if visit.sclerosis]
     others = [visit for visit in list_visits(data) if not visit.sclerosis]
     table = leave_one_out(data, runs)
-    classical = nested(sweep_baseline(visits, load_template(data), MIN_VOLUME_MM3))
-    stroke = _sweep_run(runs / ALL, others)[THRESHOLD]
+    threshold = best_threshold(table)
     return {
-        "threshold": THRESHOLD,
+        "threshold": threshold,
         "min_volume_mm3": MIN_VOLUME_MM3,
-        "probability_levels": SCALE,
+        "model": _figures(nested(table)),
+        "synthetic_only": _figures(nested(_sweep_run(runs / TEMPLATE, visits))),
+        "baseline": _figures(nested(sweep_baseline(visits, load_template(data), MIN_VOLUME_MM3))),
         "thresholds": [{"threshold": t, **summary(row)} for t, row in table.items()],
-        "visits": [score.record() for score in table[THRESHOLD]],
-        "baseline": {"visits": [score.record() for score in classical], **summary(classical)},
-        "stroke": [score.record() for score in stroke],
+        "stroke": [score.record() for score in _sweep_run(runs / ALL, others)[threshold]],
     }
+
+
+def _figures(scores: Sequence[VisitScore]) -> dict[str, Any]:
+    return {"visits": [score.record() for score in scores], **summary(scores)}
 
 
 def main(
@@ -101,7 +102,8 @@ def main(
     out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     for row in figures["thresholds"]:
         log.info("%s", row)
-    log.info("baseline: %s", {key: value for key, value in figures["baseline"].items() if key != "visits"})
+    for name in ("model", "synthetic_only", "baseline"):
+        log.info("%s: %s", name, {key: value for key, value in figures[name].items() if key != "visits"})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ MIN_LESION_MM3 = 10.0
 """Smaller lesions are not asked for, and a mark that touches one is not false."""
 
 
+Sweep = dict[float, list["VisitScore"]]
+"""Scores of the same visits at every threshold."""
+
+
 @dataclass(frozen=True)
 class VisitScore:
     """One visit at one threshold.
@@ -120,8 +124,27 @@ def by_patient(scores: Sequence[VisitScore], figure: str) -> list[float]:
     return [float(np.mean([getattr(s, figure) for s in scores if s.patient == patient])) for patient in patients]
 
 
+def merit(scores: Sequence[VisitScore]) -> float:
+    """What a threshold is chosen by: mean over patients of Dice and lesion-wise F1, half and half."""
+    return float(np.mean([by_patient(scores, figure) for figure in ("dice", "f1")]))
+
+
+def best_threshold(table: Sweep) -> float:
+    """Threshold of the greatest merit."""
+    return max(table, key=lambda threshold: merit(table[threshold]))
+
+
+def nested(table: Sweep) -> list[VisitScore]:
+    """Score of each visit at the threshold that is best for the other patients."""
+    chosen = []
+    for patient in sorted({score.patient for row in table.values() for score in row}):
+        others = {threshold: [s for s in row if s.patient != patient] for threshold, row in table.items()}
+        chosen += [score for score in table[best_threshold(others)] if score.patient == patient]
+    return chosen
+
+
 def summary(scores: Sequence[VisitScore]) -> dict[str, Any]:
-    """Mean over patients of each figure, with the lowest and the highest patient; all scores at one threshold."""
+    """Mean over patients of each figure, with the lowest and the highest patient."""
     rows: dict[str, Any] = {"patients": len({s.patient for s in scores}), "visits": len(scores)}
     for figure in ("dice", "sensitivity", "precision", "f1", "false_marks"):
         values = by_patient(scores, figure)
