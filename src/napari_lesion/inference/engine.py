@@ -126,7 +126,8 @@ def predict(
         organ = organ or find_organ(volume, bundle.organ, bundle.modality, ctx)
     with clock.stage("resample"):
         plan = plan_search(volume.grid, organ, bundle, settings.overlap)
-        image, notes = network_image(volume, plan.frame, bundle.intensity, ctx)
+        intensity = own_intensity(volume, organ, bundle.intensity)
+        image, notes = network_image(volume, plan.frame, intensity, ctx)
     with clock.stage("model"):
         ctx.step("Loading the model")
         backend = LastingBackend(bundle, settings, ctx, open_backend)
@@ -249,6 +250,32 @@ def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
         start = min(max(0, (part.start + part.stop - size) // 2), n - size)
         parts.append(slice(start, start + size))
     return parts[0], parts[1], parts[2]
+
+
+def own_intensity(volume: Volume, organ: OrganMask, intensity: Intensity) -> Intensity:
+    """The map of values for this image: its mean and deviation over the organ are put in where a model asks for them.
+
+    Parameters
+    ----------
+    volume
+        The image.
+    organ
+        Voxels of it that count; zeros and voxels without a value do not.
+    intensity
+        As the bundle states it.
+    """
+    if not intensity.z_score:
+        return intensity
+    box = native_box(organ, volume.grid)
+    values = volume.array[box][mask_on(organ, volume.grid)[box]]
+    values = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+    if not values.size or not values.std() > 0:
+        raise ModelError(
+            "The model cannot run on this image",
+            "its values do not differ, so they cannot be brought to one scale",
+            "Check that the image is the one that you meant",
+        )
+    return intensity.in_units_of(float(values.mean()), float(values.std()))
 
 
 def network_image(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,11 +32,15 @@ class Intensity:
     Parameters
     ----------
     a_min, a_max
-        Image values, HU on CT, that become ``b_min`` and ``b_max``.
+        Image values, HU on CT, that become ``b_min`` and ``b_max``; with ``z_score`` standard deviations from the
+        mean.
     b_min, b_max
         Network values.
     clip
         Whether values outside are cut.
+    z_score
+        Whether values are taken as z-scores, by the mean and the standard deviation of what is not zero in the
+        searched organ (as MONAI's ``NormalizeIntensity`` computes them with ``nonzero``): for images without a unit.
     """
 
     a_min: float
@@ -44,6 +48,14 @@ class Intensity:
     b_min: float = 0.0
     b_max: float = 1.0
     clip: bool = True
+    z_score: bool = False
+
+    def in_units_of(self, mean: float, deviation: float) -> Intensity:
+        """The same map for the values of one image, whose mean and standard deviation are given."""
+        if not self.z_score:
+            return self
+        low, high = (mean + deviation * z for z in (self.a_min, self.a_max))
+        return replace(self, a_min=low, a_max=high, z_score=False)
 
     def scaled(self, value: float) -> float:
         """Network value of an image value, before the cut."""

@@ -332,7 +332,8 @@ def _intensity(value: Any) -> Intensity:
     outer = {key: _number(value[key]) for key in ("b_min", "b_max") if value.get(key) is not None}
     if not numbers["a_min"] < numbers["a_max"]:
         raise ValueError(value)
-    return Intensity(**numbers, **outer, clip=bool(value.get("clip", True)))
+    flags = {key: bool(value[key]) for key in ("clip", "z_score") if value.get(key) is not None}
+    return Intensity(**numbers, **outer, **flags)
 
 
 def _mark_score(value: Any) -> MarkScore | None:
