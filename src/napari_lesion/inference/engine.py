@@ -184,8 +184,7 @@ def _first_stage(
         rule = bundle.mark_score
         if rule is None:
             return dense
-        air = image < bundle.intensity.scaled(rule.air_below)
-        return scored(dense, air, plan.frame.spacing_zyx, rule)
+        return scored(dense, image, bundle.intensity, plan.frame.spacing_zyx, rule)
 
     return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 HIT_IOU = 0.1
 AGREED_READERS = 3
-CUBE_ROI, SCAN_ROI = 64, 96
+WINDOW_ROI = 48
+"""Edge of the windows, voxels of 1 mm: those of the training, since an instance norm depends on its window."""
 SCAN_MARK_COST, CUBE_MARK_COST = 0.005, 0.05
 
 FloatArray = npt.NDArray[np.float32]
@@ -157,9 +158,3 @@ def summarise(scenes: Sequence[Scene], scores: Sequence[Score]) -> Summary:
         marks_per_cube=float(np.mean([score.other_marks for _, score in cubes])),
         marks_per_scan=float(np.mean(scans)) if scans else float("nan"),
     )
-
-
-def merit(summary: Summary) -> float:
-    """Figure by which checkpoints and thresholds are chosen: mean Dice less a little for every other mark."""
-    marks = summary.marks_per_scan if np.isfinite(summary.marks_per_scan) else 0.0
-    return summary.dice - SCAN_MARK_COST * marks - CUBE_MARK_COST * summary.marks_per_cube

@@ -17,7 +17,8 @@ import typer
 from napari_lesion.training.brain.record import read_brain_record
 from napari_lesion.training.bundle import common_metadata, common_own, inference_config, write_configs, write_weights
 from napari_lesion.training.checkpoints import load_weights
-from napari_lesion.training.refiner.config import CropConfig, build_crop_network
+from napari_lesion.training.detector.config import CropConfig, build_crop_network
+from napari_lesion.training.network import window_gflop
 
 ROI = 96
 VERSION = "0.1.0"
@@ -95,7 +96,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
             "default_threshold": figures["threshold"] if figures else UNMEASURED_THRESHOLD,
             "min_volume_mm3": MIN_VOLUME_MM3,
             "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
-            "window_gflop": round(_window_gflop(config), 3),
+            "window_gflop": round(window_gflop(build_crop_network(config, 3), ROI), 3),
             "operating_points": _operating_points(figures) if figures else [],
             "training_patients": training_patients(record),
         },
@@ -105,16 +106,6 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
 def training_patients(record: dict[str, Any]) -> list[str]:
     """Everybody of whom anything was learned: image and outline, or the shape of a lesion alone."""
     return sorted({*record["patients"], *(mask.removesuffix(".nii.gz") for mask in record["masks"])})
-
-
-def _window_gflop(config: CropConfig) -> float:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    network = build_crop_network(config, 3).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, ROI, ROI, ROI))
-    return float(counter.get_total_flops()) / 1e9
 
 
 def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:

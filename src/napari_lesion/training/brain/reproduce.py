@@ -14,7 +14,7 @@ from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import write_brain_bundle
 from napari_lesion.training.brain.cases import patients_with_sclerosis
 from napari_lesion.training.brain.measure import ALL, report
-from napari_lesion.training.refiner.config import load_crop_config
+from napari_lesion.training.detector.config import load_crop_config
 
 BUNDLE = "bundle"
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE, cut
-from napari_lesion.training.refiner.nodules import Nodule
+from napari_lesion.training.detector.crops import CONSENSUS, IGNORED, SHARE, cut
+from napari_lesion.training.detector.nodules import Nodule
 from napari_lesion.training.scenes import BACKGROUND, IGNORE, LESION, Scene
 
 KEPT_MM = 1.5

@@ -10,11 +10,11 @@ import pytest
 
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.batches import CropBatches
-from napari_lesion.training.refiner.config import Stretch
-from napari_lesion.training.refiner.crops import CONSENSUS
-from napari_lesion.training.refiner.nodules import Nodule
-from napari_lesion.training.refiner.transplant import Host, graft_of, hosts_of, set_into, transplanted
+from napari_lesion.training.detector.batches import CropBatches
+from napari_lesion.training.detector.config import Stretch
+from napari_lesion.training.detector.crops import CONSENSUS
+from napari_lesion.training.detector.nodules import Nodule
+from napari_lesion.training.detector.transplant import Host, graft_of, hosts_of, set_into, transplanted
 from napari_lesion.training.scenes import LESION, Scene, load_scenes
 
 WINDOW = Intensity()

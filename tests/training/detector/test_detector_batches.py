@@ -9,10 +9,10 @@ import torch
 
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.batches import CropBatches, scan_negatives
-from napari_lesion.training.refiner.config import Stretch
-from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE, cut
-from napari_lesion.training.refiner.nodules import cube_nodules, slice_nodules
+from napari_lesion.training.detector.batches import CropBatches, scan_negatives
+from napari_lesion.training.detector.config import Stretch
+from napari_lesion.training.detector.crops import CONSENSUS, IGNORED, SHARE, cut
+from napari_lesion.training.detector.nodules import cube_nodules, slice_nodules
 from napari_lesion.training.scenes import LESION, load_scenes
 
 FLAT = Stretch("slices", "slices", steps=3, batch=3, roi=24, jitter=2)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_lesion.training.detector.config import CropConfig, Stretch
 from napari_lesion.training.folds import load_folds
-from napari_lesion.training.refiner.config import CropConfig, Stretch
 
 TINY = {
     "_target_": "DynUNet",

@@ -1,6 +1,6 @@
 """Train the stretches of a crop configuration; a run that was stopped continues where it was.
 
-``python -m napari_lesion.training.refiner --data FOLDER --out DIR --fold 0`` trains the refiner of lung nodules.
+``python -m napari_lesion.training.detector --data FOLDER --out DIR --fold 0`` trains the refiner of lung nodules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,15 @@ from napari_lesion.training.checkpoints import (
     running_average,
     save_atomically,
 )
+from napari_lesion.training.detector.batches import Batch, CropBatches
+from napari_lesion.training.detector.config import CropConfig, Stretch, build_crop_network
+from napari_lesion.training.detector.crops import CONSENSUS, IGNORED, SHARE
+from napari_lesion.training.detector.inflate import inflate
+from napari_lesion.training.detector.nodules import Nodule
+from napari_lesion.training.detector.outlines import validate
+from napari_lesion.training.detector.transplant import Graft, Host
 from napari_lesion.training.named import build
 from napari_lesion.training.network import expect_background
-from napari_lesion.training.refiner.batches import Batch, CropBatches
-from napari_lesion.training.refiner.config import CropConfig, Stretch, build_crop_network
-from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
-from napari_lesion.training.refiner.inflate import inflate
-from napari_lesion.training.refiner.nodules import Nodule
-from napari_lesion.training.refiner.outlines import validate
-from napari_lesion.training.refiner.transplant import Graft, Host
 from napari_lesion.training.scenes import Scene
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ PRIOR = 0.05
 CHECKPOINT = "checkpoint.pt"
 
 log = logging.getLogger(__name__)
+
+
+class Batches(Protocol):
+    """Item ``n`` is the batch of step ``n``."""
+
+    def __getitem__(self, step: int, /) -> Batch: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +149,9 @@ def run_steps(
     config: CropConfig,
     stretch: Stretch,
     state: TrainingState,
-    batches: Sequence[Batch],
+    batches: Batches,
     folder: Path,
-    watch: Callable[[torch.nn.Module], float] | None = None,
+    watch: Callable[[torch.nn.Module], Any] | None = None,
 ) -> Path:
     """Take the steps that are left, and return the file of the weights.
 

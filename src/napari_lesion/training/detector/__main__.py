@@ -1,4 +1,4 @@
-"""``python -m napari_lesion.training.refiner --data FOLDER --out DIR``: train the second stage."""
+"""``python -m napari_lesion.training.detector --data FOLDER --out DIR``: train the detector of lung nodules."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ import typer
 from napari_lesion.core.errors import InputError
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.checkpoints import load_weights
-from napari_lesion.training.folds import load_folds
-from napari_lesion.training.mine import Mined, hard_points, mine_marks, with_doubt
-from napari_lesion.training.refiner.batches import scan_negatives
-from napari_lesion.training.refiner.config import (
+from napari_lesion.training.detector.batches import scan_negatives
+from napari_lesion.training.detector.config import (
     CropConfig,
     Stretch,
     build_crop_network,
     load_crop_config,
     write_record,
 )
-from napari_lesion.training.refiner.fit import CropData, fit_stretch
-from napari_lesion.training.refiner.nodules import cube_nodules, slice_nodules, split
-from napari_lesion.training.refiner.transplant import graft_of, hosts_of
+from napari_lesion.training.detector.fit import CropData, fit_stretch
+from napari_lesion.training.detector.nodules import cube_nodules, slice_nodules, split
+from napari_lesion.training.detector.transplant import graft_of, hosts_of
+from napari_lesion.training.folds import load_folds
+from napari_lesion.training.mine import Mined, hard_points, mine_marks, with_doubt
 from napari_lesion.training.scenes import Scene, load_scenes
-
-WINDOW_ROI = 48
-"""Edge of the windows that the network is made for: instance norm sees no others in training."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +73,13 @@ class Run:
         network.load_state_dict(load_weights(weights))
         folder = self.folder / stretch.name
         folder.mkdir(parents=True, exist_ok=True)
-        return mine_marks(network.to(self.device), scenes, self.config.intensity, folder / "mined.json", WINDOW_ROI)
+        return mine_marks(network.to(self.device), scenes, self.config.intensity, folder / "mined.json")
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints and logs.")],
-    preset: Annotated[str, typer.Option(help="Preset of this package, or a JSON file.")] = "lung_nodule_refiner",
+    preset: Annotated[str, typer.Option(help="Preset of this package, or a JSON file.")] = "lung_nodule_ct",
     fold: Annotated[int, typer.Option(help="Fold that is held out; -1 holds none out.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> Path:

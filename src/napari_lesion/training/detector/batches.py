@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.training.refiner.config import Stretch
-from napari_lesion.training.refiner.crops import Crop, cut
-from napari_lesion.training.refiner.nodules import Nodule
-from napari_lesion.training.refiner.transplant import Graft, Host, transplanted
+from napari_lesion.training.detector.config import Stretch
+from napari_lesion.training.detector.crops import Crop, cut
+from napari_lesion.training.detector.nodules import Nodule
+from napari_lesion.training.detector.transplant import Graft, Host, transplanted
 from napari_lesion.training.scenes import Scene
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
+from napari_lesion.training.detector.nodules import cube_nodules, reader_dice, slice_nodules, split
 from napari_lesion.training.folds import load_folds
-from napari_lesion.training.refiner.nodules import cube_nodules, reader_dice, slice_nodules, split
 from napari_lesion.training.scenes import IGNORE, LESION, load_scenes
 
 

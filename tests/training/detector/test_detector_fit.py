@@ -13,14 +13,14 @@ import torch
 from napari_lesion.core.errors import InputError
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
+from napari_lesion.training.detector.__main__ import main
+from napari_lesion.training.detector.config import CropConfig, load_crop_config, read_record, write_record
+from napari_lesion.training.detector.crops import CONSENSUS, IGNORED, SHARE
+from napari_lesion.training.detector.fit import CropData, crop_loss, fit_stretch
+from napari_lesion.training.detector.measure import TwoStages, alone, measure, readers
+from napari_lesion.training.detector.nodules import slice_nodules, split
+from napari_lesion.training.detector.outlines import outline_dice
 from napari_lesion.training.named import build
-from napari_lesion.training.refiner.__main__ import main
-from napari_lesion.training.refiner.config import CropConfig, load_crop_config, read_record, write_record
-from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
-from napari_lesion.training.refiner.fit import CropData, crop_loss, fit_stretch
-from napari_lesion.training.refiner.measure import TwoStages, alone, measure, readers
-from napari_lesion.training.refiner.nodules import slice_nodules, split
-from napari_lesion.training.refiner.outlines import outline_dice
 
 
 def _target() -> torch.Tensor:
@@ -92,8 +92,8 @@ def test_the_command_trains_and_both_stages_are_measured(
     tiny_data: Path, slices: Path, tiny_crops: CropConfig, tmp_path: Path
 ) -> None:
     from napari_lesion.inference.refine import CandidateRule
+    from napari_lesion.training.detector.config import build_crop_network
     from napari_lesion.training.evaluate import held_out_scenes
-    from napari_lesion.training.refiner.config import build_crop_network
 
     data = tmp_path / "data"
     data.mkdir()
@@ -146,9 +146,9 @@ def test_a_garbled_preset_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def test_the_preset_of_the_package_can_be_built() -> None:
-    from napari_lesion.training.refiner.config import build_crop_network
+    from napari_lesion.training.detector.config import build_crop_network
 
-    config = load_crop_config("lung_nodule_refiner")
+    config = load_crop_config("lung_nodule_ct")
     for dims in (2, 3):
         network = build_crop_network(config, dims)
         assert sum(parameter.numel() for parameter in network.parameters()) < 10_000_000

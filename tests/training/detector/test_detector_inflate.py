@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from napari_lesion.training.refiner.config import CropConfig, build_crop_network
-from napari_lesion.training.refiner.inflate import inflate
+from napari_lesion.training.detector.config import CropConfig, build_crop_network
+from napari_lesion.training.detector.inflate import inflate
 
 DYN = {
     "_target_": "DynUNet",
