@@ -6,6 +6,7 @@ Both explain the logit of the rating of malignancy that the networks expect, not
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,7 +80,8 @@ def occlusion(members: Sequence[torch.nn.Module], crop: FloatArray) -> FloatArra
     search = OcclusionSensitivity(
         network, mask_size=PATCH_PIXELS, n_batch=32, verbose=False, mode=LUNG_SHARE, overlap=0.5, activate=False
     )
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI indexes with a list, which torch announces to change
         whole = float(network(image))
         found, _ = search(image)
     fall = whole - np.asarray(found, dtype=np.float32).reshape(crop.shape[1:])
