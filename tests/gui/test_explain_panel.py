@@ -92,7 +92,9 @@ def explanation(label: int) -> Explanation:
         Driver("cnr", "Contrast", float("nan"), "", -0.25),
     )
     alike = Neighbour(np.full((48, 48), 90, np.uint8), "LIDC-IDRI-0001", (5, 4, 4), (5, 5, 3))
-    return Explanation(label, ("A rating.",), {GRAD_CAM: heat}, 3.7, 3.0, drivers, 0.15, (alike,) * 5)
+    return Explanation(
+        label, ("A rating.",), {GRAD_CAM: heat}, 3.7, 3.0, drivers, (("size", 0.8), ("density", -0.1)), (alike,) * 5
+    )
 
 
 @pytest.fixture
@@ -194,9 +196,9 @@ def test_the_panel_says_what_it_was_told(qtbot: Any) -> None:
     text = panel._drivers.text()
     assert text.splitlines() == [
         "Measurements alone: mean rating 3.70 of 5; typical 3.00",
+        "size +0.80, density −0.10",
         "+0.80  Long axis, 12.3 mm",
         "−0.25  Contrast, undefined",
-        "+0.15  all others",
     ]
     assert panel._grid.count() == 10
     with qtbot.waitSignal(panel.map_chosen) as chosen:
