@@ -206,8 +206,9 @@ def _second_stage(
 def with_small_windows(bundle: BundleInfo, grid: Grid) -> BundleInfo:
     """The bundle with windows no larger than a small image needs; itself for an image as large as its windows.
 
-    An image of 51 voxels in a window of 96 is mostly mirror, which no training showed: on 16 held-out cubes there were
-    0.94 false marks a cube so, and 0.19 in windows of 64 (lung_nodule_ct 0.1.0, fold 0). Only for bundles that mirror.
+    An image of 51 voxels in a window of 96 is mostly mirror, which no training showed: on 16 held-out cubes there
+    were 0.94 false marks a cube so, and 0.19 in windows of 64 (lung_nodule_ct 0.1.0, fold 0). Only for bundles that
+    mirror.
     """
     if not bundle.mirrored:
         return bundle
