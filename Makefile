@@ -96,6 +96,11 @@ train-classifier: $(READY) ## Train the nodule classifier: make train-classifier
 	$(BIN)/python -m napari_lesion.training.classifier.bundle --data "$(DATA)" --run runs/lung_nodule_classifier \
 	    --figures runs/lung_nodule_classifier/nested.json --out runs/lung_nodule_classifier/bundle
 
+.PHONY: train-brain
+train-brain: $(READY) ## Train and measure the brain FLAIR model: make train-brain DATA=/folder (docs/training.md)
+	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-brain DATA=/folder (docs/training.md)" >&2; exit 2; }
+	$(BIN)/python -m napari_lesion.training.brain.reproduce --data "$(DATA)" --out runs/brain
+
 .PHONY: clean
 clean: ## Remove what the build and the checks leave behind (not .venv)
 	rm -rf build dist site demo-output .pytest_cache .mypy_cache* .ruff_cache .hypothesis .import_linter_cache

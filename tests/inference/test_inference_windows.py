@@ -17,7 +17,7 @@ from napari_lesion.inference.windows import gaussian_weights, plan_windows
 class IdentityBackend:
     """Gives the window back as its probability."""
 
-    name, device = "identity", "cpu"
+    name, device, precision = "identity", "cpu", "float32"
 
     def __init__(self) -> None:
         self.calls = 0

@@ -19,6 +19,7 @@ from napari_lesion.cli.evaluate import evaluate
 from napari_lesion.cli.info import info
 from napari_lesion.cli.measure import measure
 from napari_lesion.cli.models import models
+from napari_lesion.cli.preprocess import preprocess
 from napari_lesion.cli.train import train
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, compare, evaluate, train, adapt, info, doctor, demo):
+for function in (detect, measure, compare, preprocess, evaluate, train, adapt, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 

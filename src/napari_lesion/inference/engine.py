@@ -23,11 +23,12 @@ from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_pass
 from napari_lesion.inference.backends.choose import open_backend
 from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
+from napari_lesion.inference.marks import scored
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.refine import CandidateRule, refine
 from napari_lesion.inference.resample import ModelFrame, to_model, to_native
-from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.inference.settings import FLOAT32, INT8, EngineSettings
 from napari_lesion.inference.sliding import WindowCutter, run_windows
 from napari_lesion.inference.timings import remember
 from napari_lesion.inference.windows import Start, plan_windows
@@ -58,8 +59,8 @@ class Prediction:
     seconds
         Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``outlines`` (of a second
         stage), ``back``.
-    device, backend
-        Where and with what it was computed.
+    device, backend, precision
+        Where, with what and how exactly it was computed.
     notes
         Facts for the user, one sentence each.
     labels, lesions
@@ -72,6 +73,7 @@ class Prediction:
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     backend: str = ""
+    precision: str = FLOAT32
     notes: tuple[str, ...] = ()
     labels: LabelMap | None = None
     lesions: Mapping[int, Lesion] = field(default_factory=dict)
@@ -121,19 +123,23 @@ def predict(
     """
     settings, ctx = settings or EngineSettings(), ctx or JobContext()
     _require_one_image(bundle)
-    stated, bundle = bundle, with_small_windows(bundle, volume.grid)
+    fitted = with_small_windows(bundle, volume.grid)
+    if fitted is not bundle and settings.precision == INT8:
+        settings = replace(settings, precision="auto")
+    bundle = fitted
     clock = _Stopwatch()
     with clock.stage("organ"):
         organ = organ or find_organ(volume, bundle.organ, bundle.modality, ctx)
     with clock.stage("resample"):
         plan = plan_search(volume.grid, organ, bundle, settings.overlap)
-        image, notes = network_image(volume, plan.frame, bundle.intensity, ctx)
+        intensity = own_intensity(volume, organ, bundle.intensity)
+        image, notes = network_image(volume, plan.frame, intensity, ctx)
     with clock.stage("model"):
         ctx.step("Loading the model")
         backend = LastingBackend(bundle, settings, ctx, open_backend)
     try:
         with clock.stage("windows"):
-            found = _first_stage(image, plan, backend, settings, ctx)
+            found = _first_stage(image, plan, backend, settings, bundle, ctx)
     finally:
         backend.close()
     found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
@@ -145,8 +151,8 @@ def predict(
         ctx.step("Collecting the marks")
         probability = with_members(to_native(found.dense, plan.frame), found.members)
     windows = len(plan.starts) * len(PASSES[settings.flips])
-    if windows and not backend.lowered and bundle is stated:
-        remember(bundle, backend.name, backend.device, clock.seconds["windows"] / windows)
+    if windows and not backend.lowered:
+        remember(bundle, f"{backend.name} {backend.precision}", backend.device, clock.seconds["windows"] / windows)
     return Prediction(
         probability=probability,
         organ=organ,
@@ -154,6 +160,7 @@ def predict(
         seconds=clock.seconds,
         device=backend.device,
         backend=backend.name,
+        precision=backend.precision,
         notes=(*notes, *found.notes, *(() if organ.trusted else (f"{organ.reason}.",))),
     )
 
@@ -168,13 +175,23 @@ class _Found:
 
 
 def _first_stage(
-    image: FloatArray, plan: WindowPlan, backend: LastingBackend, settings: EngineSettings, ctx: JobContext
+    image: FloatArray,
+    plan: WindowPlan,
+    backend: LastingBackend,
+    settings: EngineSettings,
+    bundle: BundleInfo,
+    ctx: JobContext,
 ) -> _Found:
-    """All windows, once a pass."""
+    """All windows, once a pass; each pass has its marks judged as a whole where the model says how."""
     cutter = WindowCutter(image, plan.frame, plan.roi, mirrored=plan.mirrored)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
-        return run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        dense = run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        rule = bundle.mark_score
+        if rule is None:
+            return dense
+        air = image < bundle.intensity.scaled(rule.air_below)
+        return scored(dense, air, plan.frame.spacing_zyx, rule)
 
     return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
 
@@ -191,6 +208,8 @@ def _second_stage(
     z, y, x = frame.spacing_zyx
     rule = CandidateRule(refinement.candidates_at, math.ceil(refinement.min_volume_mm3 / (z * y * x)))
     cutter = WindowCutter(image, frame, frame.roi_zyx(refinement.bundle.roi_size))
+    if settings.precision == INT8 and not refinement.bundle.quantised:
+        settings = replace(settings, precision="auto")
     backend = LastingBackend(refinement.bundle, settings, ctx, open_backend)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
@@ -217,7 +236,10 @@ def with_small_windows(bundle: BundleInfo, grid: Grid) -> BundleInfo:
     needed = [-(-frame.shape[axis] // WINDOW_STEP) * WINDOW_STEP for axis in frame.axes]
     first, second, third = (min(edge, least) for edge, least in zip(bundle.roi_size, needed, strict=True))
     roi = (first, second, third)
-    return bundle if roi == tuple(bundle.roi_size) else replace(bundle, roi_size=roi)
+    if roi == tuple(bundle.roi_size):
+        return bundle
+    # the INT8 network of a bundle has windows of one size
+    return replace(bundle, roi_size=roi, quantised={}, precisions=tuple(p for p in bundle.precisions if p != INT8))
 
 
 def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float | None = None) -> WindowPlan:
@@ -254,6 +276,32 @@ def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
         start = min(max(0, (part.start + part.stop - size) // 2), n - size)
         parts.append(slice(start, start + size))
     return parts[0], parts[1], parts[2]
+
+
+def own_intensity(volume: Volume, organ: OrganMask, intensity: Intensity) -> Intensity:
+    """The map of values for this image: its mean and deviation over the organ are put in where a model asks for them.
+
+    Parameters
+    ----------
+    volume
+        The image.
+    organ
+        Voxels of it that count; zeros and voxels without a value do not.
+    intensity
+        As the bundle states it.
+    """
+    if not intensity.z_score:
+        return intensity
+    box = native_box(organ, volume.grid)
+    values = volume.array[box][mask_on(organ, volume.grid)[box]]
+    values = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+    if not values.size or not values.std() > 0:
+        raise ModelError(
+            "The model cannot run on this image",
+            "its values do not differ, so they cannot be brought to one scale",
+            "Check that the image is the one that you meant",
+        )
+    return intensity.in_units_of(float(values.mean()), float(values.std()))
 
 
 def network_image(

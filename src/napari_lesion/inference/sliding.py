@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,46 @@ class WindowCutter:
         return tuple(image), tuple(inner)
 
 
+def window_results(
+    cutter: WindowCutter, starts: Sequence[Start], backend: Backend, batch: int, ctx: JobContext, stage: str
+) -> Iterator[tuple[int, FloatArray]]:
+    """Run the network on windows in their order; while it computes, the next are cut and the last are used.
+
+    Parameters
+    ----------
+    cutter
+        Image, orientation and window size.
+    starts
+        Windows.
+    backend
+        Runs the network, in a thread of its own.
+    batch
+        Windows computed together.
+    ctx
+        Told before each batch, so that a cancel takes effect within one.
+    stage
+        What it is told.
+
+    Yields
+    ------
+    int, numpy.ndarray
+        Number of the window, and its probability, float32 (z, y, x).
+    """
+    with ThreadPoolExecutor(1, "network") as network:
+        running: Future[FloatArray] | None = None
+        for first in range(0, len(starts), batch):
+            windows = np.stack([cutter.cut(start) for start in starts[first : first + batch]])[:, None]
+            done = running.result() if running else ()
+            ctx.step(stage, first, len(starts))
+            running = network.submit(backend.infer, windows)
+            for number, result in enumerate(done, start=first - batch):
+                yield number, cutter.frame.from_input(result)
+        if running:
+            for number, result in enumerate(running.result(), start=first):
+                yield number, cutter.frame.from_input(result)
+    ctx.step(stage, len(starts), len(starts))
+
+
 def run_windows(
     cutter: WindowCutter, starts: Sequence[Start], backend: Backend, batch: int, ctx: JobContext
 ) -> FloatArray:
@@ -82,13 +123,8 @@ def run_windows(
     """
     blend = _Blend(cutter.image.shape, cutter.roi)
     ordered = sorted(starts)
-    for first in range(0, len(ordered), batch):
-        ctx.step(STAGE, first, len(ordered))
-        group = ordered[first : first + batch]
-        result = backend.infer(np.stack([cutter.cut(start) for start in group])[:, None])
-        for start, window in zip(group, result, strict=True):
-            blend.add(cutter.frame.from_input(window), *cutter.places(start))
-    ctx.step(STAGE, len(ordered), len(ordered))
+    for number, window in window_results(cutter, ordered, backend, batch, ctx, STAGE):
+        blend.add(window, *cutter.places(ordered[number]))
     return blend.finish()
 
 

@@ -10,7 +10,16 @@ from typing import Any, Final, TypeVar
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
-from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint, Refinement
+from napari_lesion.models.bundle import (
+    MARK_FEATURES,
+    QUANTISED,
+    REDUCED,
+    BundleInfo,
+    Intensity,
+    MarkScore,
+    OperatingPoint,
+    Refinement,
+)
 from napari_lesion.models.config.reading import read_mapping
 from napari_lesion.models.safety import literal, network_class_name, require_name
 
@@ -61,6 +70,9 @@ def read_bundle(path: Path) -> BundleInfo:
         mirrored=reader.inferer("padding_mode", _text, "constant") == "reflect",
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
+        mark_score=reader.own("mark_score", _mark_score, None),
+        precisions=reader.own("precisions", _precisions, ()),
+        quantised=reader.own("int8_sha256", _quantised, {}),
         **reader.output(network),
     )
     stated = reader.own("refinement", _mapping, None)
@@ -289,6 +301,17 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+def _precisions(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    if not set(found) <= set(REDUCED):
+        raise ValueError(value)
+    return found
+
+
+def _quantised(value: Any) -> dict[str, str]:
+    return {name: _text(value[name]) for name in QUANTISED}
+
+
 def _modality(value: Any) -> Modality:
     known = {"CT": Modality.CT, "MR": Modality.MR, "MRI": Modality.MR, "PT": Modality.PT, "PET": Modality.PT}
     return known[_text(value).upper()]
@@ -309,7 +332,19 @@ def _intensity(value: Any) -> Intensity:
     outer = {key: _number(value[key]) for key in ("b_min", "b_max") if value.get(key) is not None}
     if not numbers["a_min"] < numbers["a_max"]:
         raise ValueError(value)
-    return Intensity(**numbers, **outer, clip=bool(value.get("clip", True)))
+    flags = {key: bool(value[key]) for key in ("clip", "z_score") if value.get(key) is not None}
+    return Intensity(**numbers, **outer, **flags)
+
+
+def _mark_score(value: Any) -> MarkScore | None:
+    content = _mapping(value) or {}
+    return MarkScore(
+        level=_within(0.01, 0.99, content["level"]),
+        min_voxels=int(_not_negative(content.get("min_voxels", 0))),
+        air_below=_number(content["air_below"]),
+        intercept=_number(content["intercept"]),
+        weights={name: _number(content["weights"][name]) for name in MARK_FEATURES},
+    )
 
 
 def _points(value: Any) -> list[OperatingPoint]:

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated
 
 from napari_lesion.core.parameters import Param, check_ranges
-from napari_lesion.inference.settings import BACKENDS, DEVICES, FLIPS, FLIPS_HELP, EngineSettings
+from napari_lesion.inference.settings import (
+    BACKENDS,
+    DEVICES,
+    FLIPS,
+    FLIPS_HELP,
+    PRECISION_HELP,
+    PRECISIONS,
+    EngineSettings,
+)
 
 MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
 
@@ -80,10 +88,14 @@ class DetectParameters:
         ``auto``, ``cpu`` or ``cuda``.
     backend
         ``auto``, ``torch`` or ``openvino``.
+    precision
+        ``auto``, ``float32``, ``bf16`` or ``int8``.
     overlap
         Share of a window that overlaps its neighbour, 0 to 0.75; None for that of the model.
     flips
         ``none``, or the passes of a test-time augmentation: ``axes`` or ``all``.
+    prepare
+        Steps with blanks between them that are done on the image before the model looks at it; empty for none.
     """
 
     threshold: Annotated[
@@ -112,6 +124,7 @@ class DetectParameters:
     backend: Annotated[
         str, Param("Library that runs the model; auto takes the fastest one here", choices=BACKENDS)
     ] = "auto"
+    precision: Annotated[str, Param(PRECISION_HELP, choices=PRECISIONS)] = "auto"
     overlap: Annotated[
         float | None,
         Param(
@@ -119,6 +132,13 @@ class DetectParameters:
         ),
     ] = None
     flips: Annotated[str, Param(FLIPS_HELP, choices=FLIPS)] = "none"
+    prepare: Annotated[
+        str,
+        Param(
+            "Steps on the image before the model looks at it, with blanks between them, as `n4 nlm:strength=0.5`; "
+            "measured is the original (napari-lesion preprocess --list)"
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -126,7 +146,13 @@ class DetectParameters:
     @property
     def engine(self) -> EngineSettings:
         """The part that the inference engine needs."""
-        return EngineSettings(device=self.device, backend=self.backend, overlap=self.overlap, flips=self.flips)
+        return EngineSettings(
+            device=self.device,
+            backend=self.backend,
+            overlap=self.overlap,
+            flips=self.flips,
+            precision=self.precision,
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from napari_lesion.training.scenes import Scene
 if TYPE_CHECKING:
     import torch
 
+FloatArray = npt.NDArray[np.float64]
 Points = npt.NDArray[np.int64]
 Batch = dict[str, "torch.Tensor"]
 
@@ -54,6 +55,7 @@ class CropBatches:
         self._stretch = stretch
         self._seed = seed
         self._negatives = list(negatives)
+        self._shares = _shares([scene for scene, _ in self._negatives])
         self._augment = crop_augmentation(nodules[0].image.ndim)
 
     def __len__(self) -> int:
@@ -86,11 +88,19 @@ class CropBatches:
         )
 
     def _negative(self, rng: np.random.Generator) -> Crop:
-        scene, points = self._negatives[int(rng.integers(len(self._negatives)))]
+        scene, points = self._negatives[int(rng.choice(len(self._negatives), p=self._shares))]
         center = points[int(rng.integers(len(points)))] + rng.integers(
             -self._stretch.jitter, self._stretch.jitter + 1, 3
         )
         return cut((scene.image, scene.label, None), center, self._stretch.roi)
+
+
+def _shares(scenes: Sequence[Scene]) -> FloatArray:
+    """How often each case is drawn: all scans together as often as all cubes."""
+    scan = np.array([scene.case.kind == "scan" for scene in scenes], dtype=bool)
+    kinds = [kind for kind in (scan, ~scan) if kind.any()]
+    shares: FloatArray = sum((kind / kind.sum() / len(kinds) for kind in kinds), np.zeros(len(scan)))
+    return shares
 
 
 def scan_negatives(scenes: Sequence[Scene], mined: Mapping[str, Points]) -> list[tuple[Scene, Points]]:

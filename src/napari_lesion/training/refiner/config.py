@@ -36,6 +36,9 @@ class Stretch:
         Peak of the warm-up and cosine schedule.
     transplanted
         Share of the crops with a nodule whose nodule is set into another place of another lung.
+    mine_first
+        Search the training cases with the weights so far, and centre the crops without a nodule on the marks that
+        lie off every lesion.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Stretch:
     jitter: int = 6
     learning_rate: float = 1e-3
     transplanted: float = 0.0
+    mine_first: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SURELY_BACKGROUND = -30.0
 PRIOR = 0.05
+CHECKPOINT = "checkpoint.pt"
 
 log = logging.getLogger(__name__)
 
@@ -119,27 +120,63 @@ def fit_stretch(
     device
         ``cpu`` or ``cuda``.
     """
+    state = ready_state(config, stretch, data.spatial_dims, folder, start, device)
+    batches = CropBatches(data.train, stretch, config.seed, data.negatives, data.grafts, data.hosts)
+    return run_steps(config, stretch, state, batches, folder, lambda network: validate(network, data.held_out))
+
+
+def ready_state(
+    config: CropConfig, stretch: Stretch, spatial_dims: int, folder: Path, start: Path | None, device: str
+) -> TrainingState:
+    """State to go on from: the checkpoint of the folder, else the weights to start from, else the seed."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = start_state(config, stretch, data.spatial_dims, device)
-    checkpoint, weights = folder / "checkpoint.pt", folder / "weights.pt"
+    state = start_state(config, stretch, spatial_dims, device)
+    checkpoint = folder / CHECKPOINT
     if checkpoint.is_file():
         state.load(checkpoint)
     elif start is not None:
         state.start_from(inflate(load_weights(start), state.network))
-    batches = CropBatches(data.train, stretch, config.seed, data.negatives, data.grafts, data.hosts)
+    return state
+
+
+def run_steps(
+    config: CropConfig,
+    stretch: Stretch,
+    state: TrainingState,
+    batches: Sequence[Batch],
+    folder: Path,
+    watch: Callable[[torch.nn.Module], float] | None = None,
+) -> Path:
+    """Take the steps that are left, and return the file of the weights.
+
+    Parameters
+    ----------
+    config, stretch
+        What to do.
+    state
+        By `ready_state`.
+    batches
+        Item ``n`` is the batch of step ``n``.
+    folder
+        Where checkpoint, log and weights lie.
+    watch
+        Dice of a network, for the log; None leaves it out.
+    """
     overlap = build("loss", config.overlap)
+    weights = folder / "weights.pt"
     losses: list[float] = []
     began = time.monotonic()
     for step in range(state.step, stretch.steps):
         losses.append(_step(state, batches[step], config, overlap))
         if state.step % config.validate_every == 0 or state.step == stretch.steps:
-            dice = validate(state.mean_network.module, data.held_out)
-            record = {"step": state.step, "loss": float(np.mean(losses)), "dice": dice}
+            record = {"step": state.step, "loss": float(np.mean(losses))}
+            if watch is not None:
+                record["dice"] = watch(state.mean_network.module)
             JsonLog(folder / "log.jsonl").write(**record, seconds=time.monotonic() - began, **asdict(stretch))
             log.info("%s %s", stretch.name, record)
             losses = []
         if state.step % config.checkpoint_every == 0 or state.step == stretch.steps:
-            state.save(checkpoint)
+            state.save(folder / CHECKPOINT)
             save_atomically(state.mean_network.module.state_dict(), weights)
     return weights
 
