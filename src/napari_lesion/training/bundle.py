@@ -41,6 +41,17 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in state.items()}
 
 
+DARKEST = -10.0
+Z_SCORE = [
+    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
+    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
+]
+"""What the engine does within the organ, for plain MONAI and an image that is zero outside.
+
+MONAI leaves zeros at 0, the mean of the organ; here they become the darkest value.
+"""
+
+
 @dataclass(frozen=True)
 class NetworkGrid:
     """Voxels, orientation and windows that a network works on; those of the nodule networks by default.
@@ -120,6 +131,14 @@ def inference_config(
         "initialize": ["$monai.utils.set_determinism(seed=0)", "$@checkpointloader(@evaluator)"],
         "run": ["$@evaluator.run()"],
     }
+
+
+def with_z_score(content: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration for an image without a unit: z-scores of what is not zero come before the scaling."""
+    steps = content["preprocessing"]["transforms"]
+    place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
+    steps[place:place] = Z_SCORE
+    return content
 
 
 def _preprocessing(window: IntensityWindow, grid: NetworkGrid) -> list[dict[str, Any]]:

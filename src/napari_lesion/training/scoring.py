@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.evaluation.segmentation import dice as mask_dice
 from napari_lesion.inference.components import components
 from napari_lesion.training.network import predict_probability
 from napari_lesion.training.scenes import IGNORE, LESION, Scene
@@ -93,20 +94,12 @@ def score_scene(scene: Scene, probability: FloatArray, threshold: float, min_vox
     if not lesion.any():
         return Score(scene.case.name, threshold, float("nan"), False, len(others), float("nan"))
     found = any(_iou(marks == mark, lesion) > HIT_IOU for mark in touching)
-    dice = _dice(np.isin(marks, list(touching)), lesion) if found else 0.0
+    dice = mask_dice(lesion, np.isin(marks, list(touching))) if found else 0.0
     return Score(scene.case.name, threshold, dice, found, len(others), float(probability[lesion].max()))
 
 
 def _iou(first: BoolArray, second: BoolArray) -> float:
     return float((first & second).sum() / (first | second).sum())
-
-
-def _dice(first: BoolArray, second: BoolArray) -> float:
-    import torch
-    from monai.metrics import compute_dice
-
-    pair = [torch.from_numpy(mask)[None, None] for mask in (first, second)]
-    return float(compute_dice(*pair).item())
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from napari_lesion.training.brain.record import read_brain_record
-from napari_lesion.training.bundle import common_metadata, common_own, inference_config, write_configs, write_weights
+from napari_lesion.training.bundle import (
+    common_metadata,
+    common_own,
+    inference_config,
+    with_z_score,
+    write_configs,
+    write_weights,
+)
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.detector.config import CropConfig, build_crop_network
 from napari_lesion.training.network import window_gflop
@@ -28,16 +35,6 @@ MAX_SLICE_SPACING_MM = 4.0
 """Thickest slices that the blur of the training stands for."""
 TITLE = "Brain FLAIR lesions, MR (experimental)"
 FIGURES, TEMPLATE = "figures.json", "brain_card.md.j2"
-DARKEST = -10.0
-Z_SCORE = [
-    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
-    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
-]
-"""What the engine does within the brain, for plain MONAI and an image that is zero outside.
-
-MONAI leaves zeros at 0, the mean of the brain; here they become the darkest value.
-"""
-
 REFERENCES = [
     "Billot B et al. SynthSeg. Med Image Anal 2023;86:102789. doi:10.1016/j.media.2023.102789",
     "Lesjak Z et al. Neuroinformatics 2018;16:51-63. doi:10.1007/s12021-017-9348-7",
@@ -47,11 +44,7 @@ REFERENCES = [
 
 def brain_inference(network: dict[str, Any], config: CropConfig) -> dict[str, Any]:
     """Content of ``configs/inference.json``: as that of the nodule model, with the z-score before the scaling."""
-    content = inference_config(network, config.intensity, ROI)
-    steps = content["preprocessing"]["transforms"]
-    place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
-    steps[place:place] = Z_SCORE
-    return content
+    return with_z_score(inference_config(network, config.intensity, ROI))
 
 
 def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str, Any] | None) -> dict[str, Any]:

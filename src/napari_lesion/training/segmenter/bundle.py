@@ -27,6 +27,7 @@ from napari_lesion.training.bundle import (
     inference_config,
     package_versions,
     patch_format,
+    with_z_score,
     write_configs,
     write_weights,
 )
@@ -135,6 +136,8 @@ def _write(folder: Path, name: str, trained: Trained, run: Path) -> None:
     (folder / TRAINING).mkdir(parents=True)
     grid = NetworkGrid(config.spacing_mm, config.axcodes, config.overlap)
     inference = inference_config(config.network_def, config.intensity, config.roi_size, grid)
+    if config.intensity.z_score:
+        inference = with_z_score(inference)
     stated = metadata(trained)
     write_configs(folder, inference, stated)
     write_weights(folder, half_precision(trained.weights))
