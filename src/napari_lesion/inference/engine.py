@@ -23,6 +23,7 @@ from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_pass
 from napari_lesion.inference.backends.choose import open_backend
 from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
+from napari_lesion.inference.marks import scored
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.refine import CandidateRule, refine
@@ -78,12 +79,13 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class WindowPlan:
-    """The model grid over the search region, and the windows on it."""
+    """The model grid over the search region, the windows on it, and what they see outside the image."""
 
     frame: ModelFrame
     region: npt.NDArray[np.bool_]
     roi: tuple[int, int, int]
     starts: list[Start]
+    mirrored: bool = False
 
 
 def predict(
@@ -124,13 +126,14 @@ def predict(
         organ = organ or find_organ(volume, bundle.organ, bundle.modality, ctx)
     with clock.stage("resample"):
         plan = plan_search(volume.grid, organ, bundle, settings.overlap)
-        image, notes = network_image(volume, plan.frame, bundle.intensity, ctx)
+        intensity = own_intensity(volume, organ, bundle.intensity)
+        image, notes = network_image(volume, plan.frame, intensity, ctx)
     with clock.stage("model"):
         ctx.step("Loading the model")
         backend = LastingBackend(bundle, settings, ctx, open_backend)
     try:
         with clock.stage("windows"):
-            found = _first_stage(image, plan, backend, settings, ctx)
+            found = _first_stage(image, plan, backend, settings, bundle, ctx)
     finally:
         backend.close()
     found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
@@ -166,13 +169,23 @@ class _Found:
 
 
 def _first_stage(
-    image: FloatArray, plan: WindowPlan, backend: LastingBackend, settings: EngineSettings, ctx: JobContext
+    image: FloatArray,
+    plan: WindowPlan,
+    backend: LastingBackend,
+    settings: EngineSettings,
+    bundle: BundleInfo,
+    ctx: JobContext,
 ) -> _Found:
-    """All windows, once a pass."""
-    cutter = WindowCutter(image, plan.frame, plan.roi)
+    """All windows, once a pass; each pass has its marks judged as a whole where the model says how."""
+    cutter = WindowCutter(image, plan.frame, plan.roi, mirrored=plan.mirrored)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
-        return run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        dense = run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        rule = bundle.mark_score
+        if rule is None:
+            return dense
+        air = image < bundle.intensity.scaled(rule.air_below)
+        return scored(dense, air, plan.frame.spacing_zyx, rule)
 
     return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
 
@@ -225,7 +238,7 @@ def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float
     region = mask_on(organ, frame.grid)
     z, y, x = (round(MARGIN_MM / step) for step in frame.spacing_zyx)
     starts = plan_windows(region, roi, bundle.overlap if overlap is None else overlap, (z, y, x))
-    return WindowPlan(frame, region, roi, starts)
+    return WindowPlan(frame, region, roi, starts, bundle.mirrored)
 
 
 def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
@@ -237,6 +250,32 @@ def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
         start = min(max(0, (part.start + part.stop - size) // 2), n - size)
         parts.append(slice(start, start + size))
     return parts[0], parts[1], parts[2]
+
+
+def own_intensity(volume: Volume, organ: OrganMask, intensity: Intensity) -> Intensity:
+    """The map of values for this image: its mean and deviation over the organ are put in where a model asks for them.
+
+    Parameters
+    ----------
+    volume
+        The image.
+    organ
+        Voxels of it that count; zeros and voxels without a value do not.
+    intensity
+        As the bundle states it.
+    """
+    if not intensity.z_score:
+        return intensity
+    box = native_box(organ, volume.grid)
+    values = volume.array[box][mask_on(organ, volume.grid)[box]]
+    values = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+    if not values.size or not values.std() > 0:
+        raise ModelError(
+            "The model cannot run on this image",
+            "its values do not differ, so they cannot be brought to one scale",
+            "Check that the image is the one that you meant",
+        )
+    return intensity.in_units_of(float(values.mean()), float(values.std()))
 
 
 def network_image(

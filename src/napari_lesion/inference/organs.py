@@ -14,10 +14,14 @@ from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.surroundings import Region, Surroundings
 from napari_lesion.core.volume import Modality, Volume
+from napari_lesion.inference.brain import find_brain
 from napari_lesion.inference.lungs import find_lungs
 from napari_lesion.inference.ports import OrganFinder, OrganMask
 
-FINDERS: Final[Mapping[tuple[str, Modality], OrganFinder]] = {("lung", Modality.CT): find_lungs}
+FINDERS: Final[Mapping[tuple[str, Modality], OrganFinder]] = {
+    ("lung", Modality.CT): find_lungs,
+    ("brain", Modality.MR): find_brain,
+}
 """Organ finders by organ of the model and modality of the model."""
 
 

@@ -28,18 +28,24 @@ class WindowCutter:
         Gives the orientation of the network input.
     roi
         Window size (z, y, x).
+    mirrored
+        Whether a window that reaches over the image sees it mirrored there (MONAI's ``padding_mode="reflect"``);
+        otherwise it sees 0.
     """
 
-    def __init__(self, image: FloatArray, frame: ModelFrame, roi: tuple[int, int, int]) -> None:
+    def __init__(
+        self, image: FloatArray, frame: ModelFrame, roi: tuple[int, int, int], *, mirrored: bool = False
+    ) -> None:
         self.image = image
         self.frame = frame
         self.roi = roi
+        self.mirrored = mirrored
 
     def cut(self, start: Start) -> FloatArray:
-        """One window, shape (x, y, z) of the network; 0 outside the image, as in MONAI."""
-        window = np.zeros(self.roi, dtype=np.float32)
+        """One window, shape (x, y, z) of the network; outside the image 0, or the image mirrored, as in MONAI."""
         image, inner = self.places(start)
-        window[inner] = self.image[image]
+        outside = [(part.start, size - part.stop) for part, size in zip(inner, self.roi, strict=True)]
+        window = np.pad(self.image[image], outside, mode="reflect" if self.mirrored else "constant")
         return np.ascontiguousarray(self.frame.to_input(window))
 
     def places(self, start: Start) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS: Final = "models/model.pt"
+MARK_FEATURES: Final = ("mean_logit", "log_volume_mm3", "log_axis_ratio", "air_around")
+"""What a mark can be judged by as a whole; `napari_lesion.inference.marks` computes them."""
 CARD: Final = "docs/README.md"
 QUANTISED: Final = ("models/int8.xml", "models/int8.bin")
 """The INT8 network in OpenVINO's format, when a bundle has one."""
@@ -30,11 +32,15 @@ class Intensity:
     Parameters
     ----------
     a_min, a_max
-        Image values, HU on CT, that become ``b_min`` and ``b_max``.
+        Image values, HU on CT, that become ``b_min`` and ``b_max``; with ``z_score`` standard deviations from the
+        mean.
     b_min, b_max
         Network values.
     clip
         Whether values outside are cut.
+    z_score
+        Whether values are taken as z-scores, by the mean and the standard deviation of what is not zero in the
+        searched organ (as MONAI's ``NormalizeIntensity`` computes them with ``nonzero``): for images without a unit.
     """
 
     a_min: float
@@ -42,6 +48,18 @@ class Intensity:
     b_min: float = 0.0
     b_max: float = 1.0
     clip: bool = True
+    z_score: bool = False
+
+    def in_units_of(self, mean: float, deviation: float) -> Intensity:
+        """The same map for the values of one image, whose mean and standard deviation are given."""
+        if not self.z_score:
+            return self
+        low, high = (mean + deviation * z for z in (self.a_min, self.a_max))
+        return replace(self, a_min=low, a_max=high, z_score=False)
+
+    def scaled(self, value: float) -> float:
+        """Network value of an image value, before the cut."""
+        return self.b_min + (value - self.a_min) * (self.b_max - self.b_min) / (self.a_max - self.a_min)
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,29 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class MarkScore:
+    """Logistic model that gives a mark of the network, as a whole, its probability of being a lesion.
+
+    Parameters
+    ----------
+    level
+        Probability of the network from which a voxel belongs to a mark, above 0 and below 1.
+    min_voxels
+        Smaller marks are dropped; voxels of the model grid.
+    air_below
+        Value in the input units (HU on CT) below which a voxel is aerated.
+    intercept, weights
+        Of the logistic model; one weight for each of `MARK_FEATURES`.
+    """
+
+    level: float
+    min_voxels: int
+    air_below: float
+    intercept: float
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class BundleInfo:
     """What a bundle states about itself; nothing of it has been run.
 
@@ -115,12 +156,16 @@ class BundleInfo:
         Class and literal arguments of the network.
     refinement
         Second stage, when the model has one.
+    mark_score
+        How likely a mark as a whole is a lesion, when the model says so.
     foreign
         Whether it was made by others and is run by its own steps.
     channel_names
         What each input channel is, such as ``FLAIR``; empty when it is not stated.
     weights
         File of the weights, relative to the folder.
+    mirrored
+        Whether an image smaller than the window is mirrored up to it, instead of being filled with 0.
     precisions
         Reduced precisions that were measured to lose nothing, the best first: ``bf16``, ``int8``.
     quantised
@@ -152,9 +197,11 @@ class BundleInfo:
     operating_points: tuple[OperatingPoint, ...] = ()
     training_patients: tuple[str, ...] = ()
     refinement: Refinement | None = None
+    mark_score: MarkScore | None = None
     foreign: bool = False
     channel_names: tuple[str, ...] = ()
     weights: str = WEIGHTS
+    mirrored: bool = False
     precisions: tuple[str, ...] = ()
     quantised: Mapping[str, str] = field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from napari_lesion.inference.engine import Prediction, predict
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
+from napari_lesion.workflow.prepare import prepared_for_detection
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_classes, mark_lesions
 
@@ -120,10 +121,11 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
     """
     ctx = ctx or JobContext()
     model, parameters = request.model, request.parameters
+    looked_at = prepared_for_detection(request.volume, parameters.prepare, ctx)
     if model.foreign:
-        prediction = predict_foreign((request.volume, *request.others), model, parameters.engine, ctx)
+        prediction = predict_foreign((looked_at, *request.others), model, parameters.engine, ctx)
     else:
-        prediction = predict(request.volume, model, parameters.engine, ctx)
+        prediction = predict(looked_at, model, parameters.engine, ctx)
     began = time.perf_counter()
     ctx.step("Marking lesions")
     marks = _marks(request, prediction)

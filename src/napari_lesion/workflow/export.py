@@ -16,6 +16,7 @@ from napari_lesion.core.volume import LabelMap
 from napari_lesion.io.masks import verify_labels, write_labels
 from napari_lesion.io.records import write_json
 from napari_lesion.io.tables import write_table
+from napari_lesion.workflow.classify import classifier_record
 from napari_lesion.workflow.measure import StudyMeasurement, install_measurement, measure_study, request_for
 from napari_lesion.workflow.parameters import MASK_FORMATS as MASK_FORMATS
 from napari_lesion.workflow.parameters import ExportParameters as ExportParameters
@@ -130,6 +131,7 @@ def run_record(
         **product_record(),
         "input": input_record(study.volume, study.check, pseudonymise=parameters.pseudonymise),
         "detection": _detection(study),
+        "classifier": classifier_record(columns),
         "lesions": {
             "count": len(study.lesions),
             "edited": study.edited_labels,

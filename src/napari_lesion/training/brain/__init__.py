@@ -1,0 +1,1 @@
+"""The brain FLAIR model: synthesis, training, leave-one-patient-out figures, bundle."""
