@@ -75,16 +75,23 @@ def prune(bundle: BundleInfo, share: float) -> tuple[dict[str, Any], dict[str, t
 
 @contextmanager
 def _plain_activations(network: torch.nn.Module) -> Iterator[None]:
-    """Stand-ins for PReLU, whose one slope torch-pruning takes for another input of the layer."""
+    """Stand-ins for activations behind which torch-pruning loses count of the channels.
+
+    It takes the one slope of a PReLU for a further input of the layer, and does not follow what works in place.
+    """
     import torch
 
-    prelus = {name: part for name, part in network.named_modules() if isinstance(part, torch.nn.PReLU)}
-    for name in prelus:
+    odd = {
+        name: part
+        for name, part in network.named_modules()
+        if isinstance(part, torch.nn.PReLU) or getattr(part, "inplace", False)
+    }
+    for name in odd:
         network.set_submodule(name, torch.nn.LeakyReLU())
     try:
         yield
     finally:
-        for name, part in prelus.items():
+        for name, part in odd.items():
             network.set_submodule(name, part)
 
 
