@@ -107,4 +107,4 @@ def test_the_model_sees_the_prepared_image_and_the_original_is_measured(monkeypa
     assert not np.array_equal(seen[0].array, volume.array)
     assert found.parameters.prepare == "body:outside=-1000 median"
     (row,) = found.table.rows.values()
-    assert row["mean_hu"] == pytest.approx(50.0)
+    assert row["density_mean_hu"] == pytest.approx(50.0)
