@@ -20,7 +20,7 @@ def image_of(volume: Volume) -> Any:
 
 
 def grid_of(image: Any) -> Grid:
-    """Grid of a channel-first image; that of an identity affine (RAS, 1 mm), as MONAI has it, for one that does not say.
+    """Grid of a channel-first image; that of an identity affine (RAS, 1 mm) for one that does not say.
 
     Parameters
     ----------
