@@ -47,6 +47,7 @@ class PreparePanel(QCollapsible):
         self.layout().setSpacing(0)
         self._chosen: list[Chosen] = []
         self._form: ParameterForm[Any] | None = None
+        self._smallest = 0.0
         self._build()
         self.toggled.connect(self._on_toggled)
         self.show_ready(False)
@@ -60,6 +61,11 @@ class PreparePanel(QCollapsible):
     def show_ready(self, ready: bool) -> None:
         """Whether there is a study, and a step to do."""
         self._apply.setEnabled(ready)
+
+    def show_smallest(self, value: float) -> None:
+        """Tell the smallest value of the image, which stands outside of a region when nothing else is said."""
+        self._smallest = value
+        self._show_form(self._list.currentRow())
 
     def show_running(self, running: bool) -> None:
         """Show that the whole image is being prepared, or no longer is."""
@@ -195,6 +201,8 @@ class PreparePanel(QCollapsible):
         if not 0 <= index < len(self._chosen):
             return
         self._form = ParameterForm(self._chosen[index].parameters)
+        if getattr(self._chosen[index].parameters, "outside", 0.0) is None:
+            self._form.suggest(outside=self._smallest)
         self._form_layout.addWidget(self._form.native)
         for widget in self._form.widgets.values():
             widget.changed.connect(partial(self._on_parameter, index))
@@ -208,7 +216,7 @@ class PreparePanel(QCollapsible):
             return
         self.chain_changed.emit()
 
-    def _move(self, by: int) -> None:
+    def _move(self, by: int, *_: object) -> None:
         """Do the selected step earlier (-1) or later (1), or take it out (0)."""
         index = self._list.currentRow()
         if not 0 <= index < len(self._chosen):
