@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -26,6 +26,8 @@ from napari_lesion.gui.widgets.parts import line, row, say
 from napari_lesion.workflow.prepare import STEPS, Chain, Chosen
 
 LIST_HEIGHT = 74
+NO_LIMIT = 16_777_215
+"""QWIDGETSIZE_MAX of Qt."""
 NOTE = "Steps on a copy of the image; the original stays, and measurements are always made on it."
 
 
@@ -41,6 +43,7 @@ class PreparePanel(QCollapsible):
     def __init__(self) -> None:
         super().__init__(actions.PREPARE.title)
         self.setDuration(0)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.toggleButton().setToolTip(actions.PREPARE.tool_tip)
         self.setContentsMargins(0, 0, 0, 0)
         self.layout().setContentsMargins(0, 0, 0, 0)
@@ -92,6 +95,13 @@ class PreparePanel(QCollapsible):
     def said(self) -> str:
         """The message that stands in the panel."""
         return str(self._state.text())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Grow with the form of another step: superqt fixes the height at which the section was unfolded."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest) and self.isExpanded():
+            self.content().setMaximumHeight(NO_LIMIT)
+            return False
+        return bool(super().eventFilter(watched, event))
 
     def turn(self) -> None:
         """Fold or unfold, as the key does."""
@@ -196,6 +206,7 @@ class PreparePanel(QCollapsible):
         """Show what can be chosen in one step."""
         if self._form is not None:
             self._form_layout.removeWidget(self._form.native)
+            self._form.native.setParent(None)
             self._form.native.deleteLater()
             self._form = None
         if not 0 <= index < len(self._chosen):
@@ -214,6 +225,7 @@ class PreparePanel(QCollapsible):
         except ValueError as error:
             self.show_error(LesionError("The step cannot be done so", str(error)))
             return
+        say(self._state, "")
         self.chain_changed.emit()
 
     def _move(self, by: int, *_: object) -> None:
@@ -233,4 +245,6 @@ class PreparePanel(QCollapsible):
 
     def _on_toggled(self, unfolded: bool) -> None:
         """What nobody sees is not previewed."""
+        if unfolded:
+            self.content().setMaximumHeight(NO_LIMIT)
         self.preview_chosen.emit(unfolded and self._preview.isChecked())
