@@ -305,7 +305,7 @@ def _intensity(value: Any) -> Intensity:
     outer = {key: _number(value[key]) for key in ("b_min", "b_max") if value.get(key) is not None}
     if not numbers["a_min"] < numbers["a_max"]:
         raise ValueError(value)
-    flags = {key: bool(value[key]) for key in ("clip", "z_score") if value.get(key) is not None}
+    flags = {key: bool(value[key]) for key in ("clip", "of_median") if value.get(key) is not None}
     return Intensity(**numbers, **outer, **flags)
 
 
