@@ -80,6 +80,22 @@ train-nodules: $(READY) ## Train the lung nodule model: make train-nodules DATA=
 	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-nodules DATA=/folder (docs/training.md)" >&2; exit 2; }
 	$(BIN)/python -m napari_lesion.training lung_nodule_ct --data "$(DATA)" --out runs/lung_nodule_ct
 
+.PHONY: train-refiner
+train-refiner: $(READY) ## Train the second stage of the lung nodule model: make train-refiner DATA=/folder (after train-nodules)
+	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-refiner DATA=/folder (docs/training.md)" >&2; exit 2; }
+	$(BIN)/python -m napari_lesion.training.refiner --data "$(DATA)" --out runs/lung_nodule_refiner/run --fold 0
+	$(BIN)/python -m napari_lesion.training.refiner.bundle --data "$(DATA)" --run runs/lung_nodule_refiner/run \
+	    --first runs/lung_nodule_ct/bundle --out runs/lung_nodule_ct/lung_nodule_refiner
+
+.PHONY: train-classifier
+train-classifier: $(READY) ## Train the nodule classifier: make train-classifier DATA=/folder
+	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-classifier DATA=/folder (docs/training.md)" >&2; exit 2; }
+	$(BIN)/python -m napari_lesion.training.classifier.networks --data "$(DATA)" --out runs/lung_nodule_classifier --nested
+	$(BIN)/python -m napari_lesion.training.classifier.cross_validate --data "$(DATA)" --run runs/lung_nodule_classifier \
+	    --nested --out runs/lung_nodule_classifier/nested.json
+	$(BIN)/python -m napari_lesion.training.classifier.bundle --data "$(DATA)" --run runs/lung_nodule_classifier \
+	    --figures runs/lung_nodule_classifier/nested.json --out runs/lung_nodule_classifier/bundle
+
 .PHONY: train-brain
 train-brain: $(READY) ## Train and measure the brain FLAIR model: make train-brain DATA=/folder (docs/training.md)
 	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-brain DATA=/folder (docs/training.md)" >&2; exit 2; }

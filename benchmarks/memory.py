@@ -39,7 +39,7 @@ class EveryNth:
         self._backend = backend
         self._every = every
         self._seen = 0
-        self.name, self.device = backend.name, backend.device
+        self.name, self.device, self.precision = backend.name, backend.device, backend.precision
 
     def infer(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The probability of the windows whose turn it is, 0 for the others."""

@@ -26,10 +26,8 @@ from napari_lesion.io.masks import read_labels
 from napari_lesion.io.read import read_volume
 from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.measure.hull import ExtremeVertices, diameter_in_planes
+from napari_lesion.measure.pyradiomics import FIRST_ORDER, SHAPE, SHIFT
 from napari_lesion.workflow.ibsi import IbsiRow, check_ibsi
-
-SHIFT = 2000.0
-"""PyRadiomics' voxelArrayShift in its baselines."""
 
 CONVERTED = {
     "MajorAxisLength": "times sqrt((N - 1)/N): its covariance divides by N",
@@ -43,39 +41,6 @@ CONVERTED = {
     "Maximum2DDiameterRow": "no column here: our rule in sagittal planes",
 }
 MESH = ("MeshVolume", "SurfaceArea", "SurfaceVolumeRatio", "Sphericity")
-SHAPE = {
-    "VoxelVolume": "volume_mm3",
-    "MeshVolume": "mesh_volume_mm3",
-    "SurfaceArea": "surface_area_mm2",
-    "SurfaceVolumeRatio": "surface_to_volume_per_mm",
-    "Sphericity": "sphericity",
-    "Maximum3DDiameter": "max_3d_diameter_mm",
-    "Maximum2DDiameterSlice": "max_2d_diameter_mesh_mm",
-    "MajorAxisLength": "pca_major_mm",
-    "MinorAxisLength": "pca_minor_mm",
-    "LeastAxisLength": "pca_least_mm",
-    "Elongation": "elongation",
-    "Flatness": "flatness",
-}
-FIRST_ORDER = {
-    "10Percentile": "density_p10_hu",
-    "90Percentile": "density_p90_hu",
-    "Energy": "density_energy_hu2",
-    "Entropy": "density_entropy_bits",
-    "InterquartileRange": "density_iqr_hu",
-    "Kurtosis": "density_kurtosis",
-    "Maximum": "density_max_hu",
-    "Mean": "density_mean_hu",
-    "MeanAbsoluteDeviation": "density_mad_hu",
-    "Median": "density_median_hu",
-    "Minimum": "density_min_hu",
-    "Range": "density_range_hu",
-    "RobustMeanAbsoluteDeviation": "density_robust_mad_hu",
-    "Skewness": "density_skewness",
-    "StandardDeviation": "density_sd_hu",
-    "Uniformity": "density_uniformity",
-    "Variance": "density_variance_hu2",
-}
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ FloatArray = npt.NDArray[np.float32]
 class CopyBackend:
     """Gives its input back and counts the windows."""
 
-    name, device = "copy", "cpu"
+    name, device, precision = "copy", "cpu", "float32"
 
     def __init__(self) -> None:
         self.windows = 0

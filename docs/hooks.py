@@ -24,11 +24,12 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in ``{{ commands }}``, ``{{ keys }}`` and ``{{ preferences }}``."""
+    """Fill in ``{{ commands }}``, ``{{ keys }}``, ``{{ preferences }}`` and ``{{ steps }}``."""
     parts: dict[str, Callable[[], str]] = {
         "commands": commands,
         "keys": keys,
         "preferences": preferences,
+        "steps": steps,
     }
     return re.sub(r"^\{\{ (\w+) \}\}$", lambda match: parts[match[1]](), markdown, flags=re.MULTILINE)
 
@@ -57,6 +58,27 @@ def preferences() -> str:
     entries = [entry for group in groups for entry in group["properties"].values()]
     rows = [(entry["title"], entry["description"], str(entry["default"])) for entry in entries]
     return table(("preference", "what it does", "at first"), rows)
+
+
+def steps() -> str:
+    """Every step of pre-processing with its parameters."""
+    from napari_lesion.core.parameters import parameter_fields
+    from napari_lesion.preprocess.steps import STEPS
+
+    sections = []
+    for step in STEPS.values():
+        only = f" {' and '.join(step.modalities)} only." if step.modalities else ""
+        rows = [
+            (
+                f"`{item.name}`",
+                f"`{item.default}`",
+                item.param.help + (f" ({item.param.unit})" * bool(item.param.unit)),
+            )
+            for item in parameter_fields(step.parameters)
+        ]
+        head = f"### `{step.name}`\n\n{step.summary}.{only} Transform: `{step.target}`."
+        sections.append(f"{head}\n\n{table(('parameter', 'default', 'what it does'), rows)}\n")
+    return "\n".join(sections)
 
 
 def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from tiny_network import TINY_UNET
 
 from napari_lesion.core.volume import Volume
+from napari_lesion.models.bundle import BundleInfo
 
 DATA_VARIABLE = "NAPARI_LESION_DATA"
 REQUIRE_VARIABLE = "NAPARI_LESION_REQUIRE_DATA"
@@ -100,6 +101,14 @@ def _write_bundle(
 def write_bundle() -> Callable[..., Path]:
     """``write_bundle(folder, own={}, network={}, seed=0)``: a small bundle with random weights; gives its folder."""
     return _write_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> BundleInfo:
+    """A small UNet with random weights and windows of 32 voxels."""
+    from napari_lesion.models.metadata import read_bundle
+
+    return read_bundle(_write_bundle(tmp_path_factory.mktemp("bundles") / "tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.evaluation.bootstrap import bootstrap
 from napari_lesion.evaluation.classification import (
     adaptive_calibration_error,
     auc_gain,
     balanced_accuracy,
     binary_figures,
-    bootstrap,
     confusion,
     expected_calibration_error,
     reliability,

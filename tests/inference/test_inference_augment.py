@@ -37,7 +37,7 @@ LESION_MM3 = 8.0**3
 class Sided:
     """Sees as probability what is bright; of the far half of its first axis only a share."""
 
-    name, device = "sided", "cpu"
+    name, device, precision = "sided", "cpu", "float32"
 
     def __init__(self, share: float) -> None:
         self.share = share

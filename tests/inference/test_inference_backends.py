@@ -38,7 +38,7 @@ def test_both_backends_agree(tiny_bundle: BundleInfo, windows: np.ndarray) -> No
     torch_backend, openvino = TorchBackend(tiny_bundle), OpenVinoBackend(tiny_bundle)
     assert isinstance(torch_backend, Backend)
     assert isinstance(openvino, Backend)
-    results = [torch_backend.infer(windows), np.concatenate([openvino.infer(windows[i : i + 1]) for i in range(2)])]
+    results = [torch_backend.infer(windows), openvino.infer(windows)]
     for result in results:
         assert result.shape == (2, 32, 32, 32)
         assert result.dtype == np.float32
@@ -82,11 +82,9 @@ def test_converted_once_and_then_without_torch(tiny_bundle: BundleInfo, windows:
 def test_key_follows_what_matters(write_bundle: WriteBundle, tiny_bundle: BundleInfo, tmp_path: Path) -> None:
     other = read_bundle(write_bundle(tmp_path / "other", seed=1))
     softmax = read_bundle(write_bundle(tmp_path / "same", {"activation": "softmax"}))
-    shape = [1, 1, 32, 32, 32]
-    keys = {cache_key(bundle, shape) for bundle in (tiny_bundle, other, softmax)}
-    keys.add(cache_key(tiny_bundle, [2, 1, 32, 32, 32]))
-    assert len(keys) == 4
-    assert cache_key(tiny_bundle, shape) in keys
+    larger = read_bundle(write_bundle(tmp_path / "larger", {"roi_size": [48, 48, 48]}))
+    assert len({cache_key(bundle) for bundle in (tiny_bundle, other, softmax, larger)}) == 4
+    assert cache_key(tiny_bundle) == cache_key(read_bundle(tiny_bundle.path))
 
 
 @pytest.mark.parametrize("part", ["model.xml", "model.bin"])
@@ -97,7 +95,7 @@ def test_damaged_cache_is_made_again(
     OpenVinoBackend(tiny_bundle)
     shutil.copytree(original / "openvino", tmp_path / "cache" / "openvino")
     monkeypatch.setenv("NAPARI_LESION_CACHE_DIR", str(tmp_path / "cache"))
-    damaged = tmp_path / "cache" / "openvino" / cache_key(tiny_bundle, [1, 1, 32, 32, 32]) / part
+    damaged = tmp_path / "cache" / "openvino" / cache_key(tiny_bundle) / part
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-100] + bytes(100))
     OpenVinoBackend(tiny_bundle)
@@ -175,6 +173,9 @@ def test_choice_of_device_and_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(EngineSettings(device="cpu")) == ("cpu", "openvino")
     assert batch_for(EngineSettings(), "cuda (H200)") == 4
     assert batch_for(EngineSettings(batch=3), "cpu") == 3
+    assert batch_for(EngineSettings(threads=2), "cpu") == 2
+    assert batch_for(EngineSettings(threads=64), "cpu") == 4
+    assert batch_for(EngineSettings(threads=64), "cpu", "torch") == 1
     with pytest.raises(ModelError, match="OpenVINO"):
         chosen(EngineSettings(device="cuda", backend="openvino"))
 
@@ -184,6 +185,26 @@ def test_settings_outside_their_range() -> None:
         EngineSettings(overlap=1.5)
     with pytest.raises(ValueError, match="device"):
         EngineSettings(device="tpu")
+
+
+@pytest.mark.parametrize(("converted", "expected"), [(True, "openvino"), (False, "monai openvino torch")])
+def test_only_what_will_run_is_imported_ahead(
+    tiny_bundle: BundleInfo, tmp_path: Path, converted: bool, expected: str
+) -> None:
+    code = (
+        "import sys\n"
+        "from napari_lesion.models.catalogue import find_bundle\n"
+        "from napari_lesion.inference.backends.choose import preload\n"
+        "from napari_lesion.inference.settings import EngineSettings\n"
+        f"preload(find_bundle({str(tiny_bundle.path)!r}), EngineSettings(device='cpu'))\n"
+        "print(*sorted({'openvino', 'torch', 'monai'} & set(sys.modules)))\n"
+    )
+    if converted:
+        OpenVinoBackend(tiny_bundle)
+    cache = os.environ["NAPARI_LESION_CACHE_DIR"] if converted else str(tmp_path)
+    variables = {**os.environ, "NAPARI_LESION_CACHE_DIR": cache}
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == expected
 
 
 def test_nothing_is_written_to_the_home_folder(tmp_path: Path, tiny_bundle: BundleInfo) -> None:

@@ -30,7 +30,7 @@ WriteBundle = Callable[..., Path]
 class BrightBackend:
     """Probability = scaled image value: a lesion is what is bright."""
 
-    name, device = "bright", "cpu"
+    name, device, precision = "bright", "cpu", "float32"
 
     def __init__(self) -> None:
         self.closed = False
@@ -178,6 +178,7 @@ def test_cancel_takes_effect_within_one_window_of_either_backend(
         def __init__(self, *given: object) -> None:
             self.below, _ = opened(*given)
             self.name, self.device, self.close = self.below.name, self.below.device, self.below.close
+            self.precision = self.below.precision
 
         def infer(self, windows: np.ndarray) -> np.ndarray:
             after.append(token.cancelled)

@@ -32,6 +32,7 @@ class Card:
 
     def __init__(self, device: str, room: float) -> None:
         self.device = device
+        self.precision = "float32"
         self.room = room
         self.sizes: list[int] = []
         self.closed = False

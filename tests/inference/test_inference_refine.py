@@ -30,7 +30,7 @@ ROI = (16, 16, 16)
 class Bright:
     """A network that finds everything above one half, and remembers its windows."""
 
-    name, device = "torch", "cpu"
+    name, device, precision = "torch", "cpu", "float32"
 
     def __init__(self) -> None:
         self.seen: list[FloatArray] = []

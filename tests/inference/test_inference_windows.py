@@ -17,7 +17,7 @@ from napari_lesion.inference.windows import gaussian_weights, plan_windows
 class IdentityBackend:
     """Gives the window back as its probability."""
 
-    name, device = "identity", "cpu"
+    name, device, precision = "identity", "cpu", "float32"
 
     def __init__(self) -> None:
         self.calls = 0
@@ -134,6 +134,33 @@ def test_same_windows_as_monai_give_the_same_probability() -> None:
             torch.from_numpy(image)[None, None], roi, 1, network, overlap=0.25, mode="gaussian"
         )[0, 0].numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_an_image_smaller_than_the_window_is_padded_as_monai_pads_it(mode: str) -> None:
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    shape, roi = (9, 32, 20), (32, 32, 32)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 7, padding=3), torch.nn.Sigmoid()).eval()
+
+    class Torch(IdentityBackend):
+        def infer(self, windows: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                return network(torch.from_numpy(windows))[:, 0].numpy()
+
+    image = np.random.default_rng(2).random(shape).astype(np.float32)
+    grid = Grid(shape[::-1], (1.0, 1.0, 1.0))
+    frame = ModelFrame(grid, tuple(slice(0, n) for n in shape), (1.0,) * 3, (0, 1, 2), (False,) * 3)
+    cutter = WindowCutter(image, frame, roi, mirrored=mode == "reflect")
+    starts = plan_windows(np.ones(shape, bool), roi, 0.25)
+    ours = run_windows(cutter, starts, Torch(), 1, JobContext())
+    with torch.no_grad():
+        padded = torch.from_numpy(np.pad(image, [((32 - n) // 2, 32 - n - (32 - n) // 2) for n in shape], mode=mode))
+        inside = tuple(slice((32 - n) // 2, (32 - n) // 2 + n) for n in shape)
+        alone = sliding_window_inference(padded[None, None], roi, 1, network)[0, 0].numpy()[inside]
+    np.testing.assert_allclose(ours, alone, atol=1e-5)
 
 
 def test_progress_by_window_and_cancel_within_one() -> None:

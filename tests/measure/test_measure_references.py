@@ -18,6 +18,7 @@ from napari_lesion.core.grid import Grid
 from napari_lesion.core.volume import LabelMap, Modality, Volume
 from napari_lesion.measure.configurations import configuration_histogram, euler_number, mesh_area, mesh_volume
 from napari_lesion.measure.hull import ExtremeVertices, convex_hull_3d, diameter, diameter_in_planes
+from napari_lesion.measure.pyradiomics import FIRST_ORDER, SHAPE, SHIFT
 from napari_lesion.workflow.ibsi import check_ibsi
 
 RESOURCES = Path(__file__).parents[2] / "resources"
@@ -36,44 +37,10 @@ def test_ibsi_phantom() -> None:
     assert [(row.column, row.value, row.reference) for row in rows if not row.passed] == []
 
 
-SHAPE_NAMES = {
-    "VoxelVolume": "volume_mm3",
-    "Volume": "mesh_volume_mm3",
-    "MeshVolume": "mesh_volume_mm3",
-    "SurfaceArea": "surface_area_mm2",
-    "SurfaceVolumeRatio": "surface_to_volume_per_mm",
-    "Sphericity": "sphericity",
-    "Maximum3DDiameter": "max_3d_diameter_mm",
-    "Maximum2DDiameterSlice": "max_2d_diameter_mesh_mm",
-    "MajorAxisLength": "pca_major_mm",
-    "MinorAxisLength": "pca_minor_mm",
-    "LeastAxisLength": "pca_least_mm",
-    "Elongation": "elongation",
-    "Flatness": "flatness",
-}
+SHAPE_NAMES = {**SHAPE, "Volume": "mesh_volume_mm3"}
 OTHER_PLANES = {"Maximum2DDiameterColumn": 1, "Maximum2DDiameterRow": 2}
 """Not columns here: the same rule in coronal and sagittal planes, across these array axes."""
 
-FIRST_ORDER_NAMES = {
-    "10Percentile": "density_p10_hu",
-    "90Percentile": "density_p90_hu",
-    "Energy": "density_energy_hu2",
-    "Entropy": "density_entropy_bits",
-    "InterquartileRange": "density_iqr_hu",
-    "Kurtosis": "density_kurtosis",
-    "Maximum": "density_max_hu",
-    "Mean": "density_mean_hu",
-    "MeanAbsoluteDeviation": "density_mad_hu",
-    "Median": "density_median_hu",
-    "Minimum": "density_min_hu",
-    "Range": "density_range_hu",
-    "RobustMeanAbsoluteDeviation": "density_robust_mad_hu",
-    "Skewness": "density_skewness",
-    "StandardDeviation": "density_sd_hu",
-    "Uniformity": "density_uniformity",
-    "Variance": "density_variance_hu2",
-}
-VOXEL_ARRAY_SHIFT = 2000.0
 CASES = ("brain1", "breast1", "lung1")
 
 
@@ -143,9 +110,9 @@ def test_pyradiomics_first_order(shared_data: Path, case: str) -> None:
 
 def pyradiomics_first_order(row: dict) -> dict[str, float]:
     """Our columns under their names and conventions: kurtosis 3 more, energy of values with 2000 added."""
-    values = {name: row[column] for name, column in FIRST_ORDER_NAMES.items()}
+    values = {name: row[column] for name, column in FIRST_ORDER.items()}
     values["Kurtosis"] += 3.0
-    n, shift = row["n_voxels"], VOXEL_ARRAY_SHIFT
+    n, shift = row["n_voxels"], SHIFT
     values["Energy"] += 2 * shift * row["density_mean_hu"] * n + shift**2 * n
     values["RootMeanSquared"] = math.sqrt(values["Energy"] / n)
     values["TotalEnergy"] = values["Energy"] * row["volume_mm3"] / n
@@ -164,7 +131,7 @@ def test_first_order_by_the_formulas_of_pyradiomics(values: np.ndarray) -> None:
     counts = np.histogram(x, edges)[0]
     share = counts[counts > 0] / counts.sum()
     robust = x[(x >= np.percentile(x, 10)) & (x <= np.percentile(x, 90))]
-    shifted = x + VOXEL_ARRAY_SHIFT
+    shifted = x + SHIFT
     theirs = {
         "10Percentile": np.percentile(x, 10),
         "90Percentile": np.percentile(x, 90),

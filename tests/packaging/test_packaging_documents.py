@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-COMMAND = re.compile(r"^(?:\$ )?napari-lesion (models (?:check|add)|\w+)(.*)$", re.MULTILINE)
+COMMAND = re.compile(r"^(?:\$ )?napari-lesion (models (?:check|add|card)|\w+)(.*)$", re.MULTILINE)
 
 
 def fenced(text: str) -> str:
@@ -22,7 +22,19 @@ def fenced(text: str) -> str:
 @pytest.fixture(scope="module")
 def help_of() -> dict[str, str]:
     program = "from napari_lesion.cli.main import main; main()"
-    commands = ("detect", "measure", "compare", "models", "models check", "models add", "info", "doctor", "demo")
+    commands = (
+        "detect",
+        "measure",
+        "compare",
+        "models",
+        "models check",
+        "models add",
+        "models card",
+        "preprocess",
+        "info",
+        "doctor",
+        "demo",
+    )
     return {
         name: subprocess.run(
             [sys.executable, "-c", program, *name.split(), "--help"],

@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 
 from napari_lesion.core.errors import InputError, LesionError
 from napari_lesion.core.jobs import CancelToken, JobCancelled, JobContext
+from napari_lesion.workflow import export
 from napari_lesion.workflow.cohort import CaseResult, CohortRequest, detect_cases, plan_cases, unique_names
+from napari_lesion.workflow.cohort_tables import CohortTables
 from napari_lesion.workflow.models import find_model
 from napari_lesion.workflow.parameters import CohortParameters, DetectParameters, ExportParameters
 
@@ -95,6 +97,33 @@ def test_the_tables_hold_every_lesion_once(tmp_path: Path, model: Path, scans: l
     for result in results:
         mine = [{k: v for k, v in row.items() if k != "folder"} for row in rows if row["folder"] == result.case]
         assert mine == _rows(tmp_path / result.case / "lesions.csv")
+
+
+def test_a_case_is_measured_once(
+    tmp_path: Path, model: Path, scans: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ExportParameters(features="core,volume_mm3")
+    list(detect_cases(_request(scans[:1], tmp_path / "again", model, export=asked), _quiet))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("measured a second time")
+
+    monkeypatch.setattr(export, "measure_study", refuse)
+    (result,) = detect_cases(_request(scans[:1], tmp_path / "once", model), _quiet)
+    tables = [(tmp_path / name / "scan0" / "lesions.csv").read_bytes() for name in ("again", "once")]
+    assert result.lesions > 0
+    assert tables[0] == tables[1]
+
+
+def test_a_column_of_a_later_case_gets_a_cell_in_all(tmp_path: Path) -> None:
+    tables = CohortTables(tmp_path)
+    for case, header, line in (("a", "label,x", "1,2"), ("b", "label,x,y", "1,3,4"), ("c", "label,y", "2,5")):
+        (tmp_path / case).mkdir()
+        (tmp_path / case / "lesions.csv").write_text(f"{header}\n{line}\n", encoding="utf-8")
+        tables.add(CaseResult(case, tmp_path / case, tmp_path / case, 1))
+    found = [tuple(row[name] for name in ("folder", "label", "x", "y")) for row in _rows(tmp_path / "cohort.csv")]
+    assert found == [("a", "1", "2", ""), ("b", "1", "3", "4"), ("c", "2", "", "5")]
+    assert [row["folder"] for row in _rows(tmp_path / "cases.csv")] == ["a", "b", "c"]
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, model: Path, scans: list[Path]) -> None:

@@ -9,14 +9,18 @@ from typing import Annotated
 import typer
 
 from napari_lesion import __version__
+from napari_lesion.cli.adapt import adapt
 from napari_lesion.cli.compare import compare
 from napari_lesion.cli.console import say
 from napari_lesion.cli.demo import demo
 from napari_lesion.cli.detect import detect
 from napari_lesion.cli.doctor import doctor
+from napari_lesion.cli.evaluate import evaluate
 from napari_lesion.cli.info import info
 from napari_lesion.cli.measure import measure
 from napari_lesion.cli.models import models
+from napari_lesion.cli.preprocess import preprocess
+from napari_lesion.cli.train import train
 
 app = typer.Typer(
     name="napari-lesion",
@@ -27,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for function in (detect, measure, compare, info, doctor, demo):
+for function in (detect, measure, compare, preprocess, evaluate, train, adapt, info, doctor, demo):
     app.command()(function)
 app.add_typer(models, name="models")
 

@@ -85,6 +85,20 @@ def check(
 
 @models.command()
 @command
+def card(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model of `napari-lesion models`, or a bundle folder.")],
+) -> None:
+    """Print the model card: intended use, training data and patients, and what was measured.
+
+    A bundle without a card gets one from its metadata.
+    """
+    from napari_lesion.workflow.models import card_of
+
+    say(card_of(name).text.rstrip())
+
+
+@models.command()
+@command
 def add(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="Folder, zip file, or https address of the zip file of a bundle.")

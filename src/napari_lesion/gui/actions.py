@@ -37,6 +37,7 @@ SAMPLE = Action("sample", "Try the sample study", "Shift+T", "Open the sample st
 RECENT = Action("recent", "Recent", "Shift+H", "Studies that were opened last")
 ADOPT = Action("adopt", "Use the selected layer", "Shift+U", "Use the image layer that is selected in napari")
 NEXT_WINDOW = Action("next_window", "Next window", "W", "Next window preset (level and width)")
+PREPARE = Action("prepare", "Prepare image", "Shift+J", "Fold or unfold the steps that prepare a copy of the image")
 DETECT = Action("detect", "Detect lesions", "Shift+D", "Run the model on the open study")
 CANCEL = Action("cancel", "Cancel", "Shift+X", "Stop what is running; nothing is changed then")
 LOWER = Action("lower", "Lower threshold", ",", "Lower the threshold by 0.02: more is marked")
@@ -66,6 +67,7 @@ DOCK_ACTIONS = (
     SAMPLE,
     ADOPT,
     NEXT_WINDOW,
+    PREPARE,
     DETECT,
     CANCEL,
     LOWER,

@@ -16,22 +16,29 @@ from napari_lesion.gui.autosaving import Autosaving
 from napari_lesion.gui.correcting import CORRECT_ACTIONS, Correcting
 from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
 from napari_lesion.gui.preferences import Preferences, remember_columns
+from napari_lesion.gui.prepared import PreparedLayers
+from napari_lesion.gui.presenters.adapt import AdaptPresenter
 from napari_lesion.gui.presenters.correct import REDO, UNDO
 from napari_lesion.gui.presenters.detect import DetectPresenter
+from napari_lesion.gui.presenters.explain import ExplainPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
 from napari_lesion.gui.presenters.planes import PlanesPresenter
+from napari_lesion.gui.presenters.prepare import PreparePresenter
 from napari_lesion.gui.presenters.selected import SelectedPresenter
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
 from napari_lesion.gui.reader_offer import ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
+from napari_lesion.gui.widgets.adapt import AdaptPanel
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.explain import ExplainPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.planes import PlanesPanel
+from napari_lesion.gui.widgets.prepare import PreparePanel
 from napari_lesion.gui.widgets.restore import FORGET, RESTORE, RestoreBar
 from napari_lesion.gui.widgets.selected import SelectedPanel
 from napari_lesion.gui.widgets.study import StudyPanel
@@ -47,12 +54,15 @@ class Panels(Protocol):
 
     study: StudyPanel
     restore: RestoreBar
+    prepare: PreparePanel
     detect: DetectPanel
     lesions: LesionsPanel
     selected: SelectedPanel
+    explain: ExplainPanel
     planes: PlanesPanel
     correct: CorrectPanel
     export: ExportPanel
+    adapt: AdaptPanel
 
 
 class DockController:
@@ -79,14 +89,18 @@ class DockController:
         memory = Memory(RecentStudies(), ReaderOffer())
         self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, memory)
         self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
+        views = (panels.prepare, PreparedLayers(self.bridge))
+        self.prepare = PreparePresenter(self.session, self.runner, QtJobRunner(), views, QTimer.singleShot)
         self.lesions = LesionsPresenter(
             self.session, panels.lesions, preferences.colours, preferences.columns, remember_columns
         )
         self.selected = SelectedPresenter(
             self.session, QtJobRunner(), panels.selected, QTimer.singleShot, preferences.colours
         )
+        self.explain = ExplainPresenter(self.session, QtJobRunner(), panels.explain, self.bridge)
         self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
         self.export = ExportPresenter(self.session, self.runner, panels.export)
+        self.adapting = AdaptPresenter(self.session, self.runner, panels.adapt, lambda: self.detect.model)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
         self.autosaving = Autosaving(self.session, self.correcting, panels.restore, self._is_busy)
         self._bound: list[str] = []
@@ -102,7 +116,9 @@ class DockController:
         self.detect.start()
         self.study.organ = self.detect.model.organ if self.detect.model else ""
         self.lesions.show()
+        self.explain.start()
         self.export.show()
+        self.adapting.show()
 
     def at_end(self, callback: Callable[[], None]) -> None:
         """Call this when the dock or the viewer closes."""
@@ -118,6 +134,9 @@ class DockController:
         self.runner.abandon()
         self.quick.abandon()
         self.selected.close()
+        self.explain.close()
+        self.prepare.close()
+        self.viewer.dims.events.current_step.disconnect(self._on_moved)
         self.autosaving.close()
         self.correcting.close()
         self.bridge.disconnect()
@@ -137,6 +156,11 @@ class DockController:
         p.study.offer_answered.connect(self.study.answer_reader_offer)
         p.study.modality_stated.connect(self.study.state_modality)
         p.study.forget_clicked.connect(self.autosaving.presenter.clear)
+        p.prepare.chain_changed.connect(self.prepare.change)
+        p.prepare.preview_chosen.connect(self.prepare.set_preview)
+        p.prepare.before_chosen.connect(self.prepare.set_before)
+        p.prepare.apply_clicked.connect(self.prepare.apply)
+        p.prepare.cancel_clicked.connect(self.prepare.cancel)
         p.detect.detect_clicked.connect(self.detect.detect)
         p.detect.cancel_clicked.connect(self.detect.cancel)
         p.detect.model_chosen.connect(self._choose_model)
@@ -154,7 +178,15 @@ class DockController:
         p.lesions.outline_clicked.connect(self.toggle_outline)
         p.lesions.columns_chosen.connect(self.lesions.set_columns)
         p.selected.toggled.connect(self.selected.set_unfolded)
+        p.explain.explain_clicked.connect(self.explain.explain)
+        p.explain.map_chosen.connect(self.explain.choose_map)
         p.export.export_clicked.connect(self.export.export)
+        p.adapt.adapt_clicked.connect(self.adapting.adapt)
+        p.adapt.cancel_clicked.connect(self.adapting.cancel)
+        p.adapt.add_clicked.connect(self.adapting.add_export)
+        p.adapt.clear_clicked.connect(self.adapting.clear)
+        p.adapt.unfolded.connect(self.adapting.suggest_name)
+        self.adapting.kept.connect(self.detect.reload)
 
     def _connect_world(self) -> None:
         self.runner.busy_changed.connect(self._on_busy)
@@ -164,6 +196,7 @@ class DockController:
         self.bridge.labels_removed.connect(self._on_labels_removed)
         for event in self._turned:
             event.connect(self._caption)
+        self.viewer.dims.events.current_step.connect(self._on_moved)
         self.session.selection_changed.connect(self._on_selection)
 
     def callbacks(self) -> dict[actions.Action, Callable[[], None]]:
@@ -189,6 +222,7 @@ class DockController:
             RESTORE: self.autosaving.presenter.restore,
             FORGET: self.autosaving.presenter.discard,
             actions.CARD: self.panels.detect.open_card,
+            actions.PREPARE: self.panels.prepare.turn,
             actions.PLANES: self.panels.planes.turn,
             actions.FIGURES: self.panels.selected.turn,
             actions.COLUMNS: self.panels.lesions.choose_columns,
@@ -260,6 +294,9 @@ class DockController:
         """Events of the viewer after which the caption is another one."""
         events = self.viewer.dims.events
         return events.current_step, events.order, events.ndisplay
+
+    def _on_moved(self, _event: Any) -> None:
+        self.prepare.refresh()
 
     def _on_selection(self, _label: int, _reveal: bool) -> None:
         self._caption()

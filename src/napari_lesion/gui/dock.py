@@ -12,12 +12,15 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
+from napari_lesion.gui.widgets.adapt import AdaptPanel
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
+from napari_lesion.gui.widgets.explain import ExplainPanel
 from napari_lesion.gui.widgets.export import ExportPanel
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
 from napari_lesion.gui.widgets.planes import PlanesPanel
+from napari_lesion.gui.widgets.prepare import PreparePanel
 from napari_lesion.gui.widgets.restore import RestoreBar
 from napari_lesion.gui.widgets.scroll import DownwardScrollArea
 from napari_lesion.gui.widgets.selected import SelectedPanel
@@ -48,13 +51,17 @@ class LesionDock(QWidget):
         super().__init__(parent)
         preferences = load_preferences()
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
-        self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
+        chosen = {key: getattr(preferences, key) for key in ("device", "backend", "precision")}
+        self.detect = DetectPanel(DetectParameters(**chosen))
         self.restore = RestoreBar()
+        self.prepare = PreparePanel()
         self.lesions = LesionsPanel()
         self.selected = SelectedPanel()
+        self.explain = ExplainPanel()
         self.planes = PlanesPanel()
         self.correct = CorrectPanel()
         self.export = ExportPanel()
+        self.adapt = AdaptPanel()
         self._window: QObject | None = None
         self._viewer = napari_viewer
         self._build()
@@ -127,13 +134,15 @@ class LesionDock(QWidget):
         self._layout.setSpacing(6)
         self._layout.addWidget(self.study)
         self._layout.addWidget(self.restore)
+        self._layout.addWidget(self.prepare)
         self._layout.addWidget(rule())
         self._layout.addWidget(self.detect)
         self._layout.addWidget(rule())
         self._layout.addWidget(self.lesions, 1)
         self._layout.addWidget(self.selected)
+        self._layout.addWidget(self.explain)
         self._layout.addWidget(self.planes)
-        for panel in (self.correct, self.export):
+        for panel in (self.correct, self.export, self.adapt):
             self._layout.addWidget(rule())
             self._layout.addWidget(panel)
 

@@ -19,11 +19,13 @@ from napari_lesion.gui.palette import YELLOW
 from napari_lesion.gui.presenters.axes import AxisLine
 from napari_lesion.gui.presenters.viewing import MaskStyle
 from napari_lesion.gui.windows import Window
+from napari_lesion.workflow.explain import HeatMap
 from napari_lesion.workflow.study import Study
 
 UNITS = ("mm", "mm", "mm")
 LABELS_NAME = "Lesions"
 SPREAD_NAME = "Spread of the model"
+HEAT_OPACITY = 0.6
 VOLUME_KEY = "napari_lesion_volume"
 PLANES = ("Axial", "Coronal", "Sagittal")
 SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
@@ -59,6 +61,7 @@ class LayerBridge:
         self._image: Any = None
         self._labels: Any = None
         self._spread: Any = None
+        self._heat: Any = None
         self.axes = AxesCanvas(viewer)
         self._busy = False
         self._colours: dict[int, str] = {}
@@ -126,9 +129,31 @@ class LayerBridge:
         self.viewer.layers.move(self._index(self._spread), self._index(self._image) + 1)
         self.viewer.layers.selection.active = active
 
+    def show_heat(self, heat: HeatMap | None) -> None:
+        """Show a map over the slice that it lies on; None hides it."""
+        self._remove(self._heat)
+        self._heat = None
+        if heat is None or self.view is None:
+            return
+        active = self.viewer.layers.selection.active
+        first = [part.start for part in self.view.box_to_display(heat.box)]
+        self._heat = self.viewer.add_image(
+            self.view.apply(heat.array),
+            name=f"{heat.name} of the rating",
+            contrast_limits=(0, 1),
+            colormap="inferno",
+            blending="additive",
+            opacity=HEAT_OPACITY,
+            translate=tuple(start * edge for start, edge in zip(first, self.view.spacing, strict=True)),
+            **self._placing(),
+        )
+        self.viewer.layers.move(self._index(self._heat), self._index(self._image) + 1)
+        self.viewer.layers.selection.active = active
+
     def clear(self) -> None:
         """Take the layers of the study out of the viewer."""
         self.show_spread(None)
+        self.show_heat(None)
         self._busy = True
         try:
             for layer in (self.axes.layer, self._labels, self._image):

@@ -110,11 +110,6 @@ class LayerPainter:
         self._viewer.dims.events.order.disconnect(self._on_order)
 
     @property
-    def attached(self) -> bool:
-        """Whether there is a layer to paint in."""
-        return self._layer is not None
-
-    @property
     def mode(self) -> str:
         """Mode of the layer; empty without one."""
         return str(self._layer.mode) if self._layer is not None else ""

@@ -14,8 +14,8 @@ class Preferences:
 
     Parameters
     ----------
-    device, backend
-        Where and with which library models run.
+    device, backend, precision
+        Where, with which library and how exactly models run.
     brush_diameter_mm
         Diameter of the brush when painting begins, mm.
     colours
@@ -32,6 +32,7 @@ class Preferences:
 
     device: str = "auto"
     backend: str = "auto"
+    precision: str = "auto"
     brush_diameter_mm: float = 4.0
     colours: str = "distinct"
     outline: bool = True
@@ -51,6 +52,7 @@ def load_preferences() -> Preferences:
     return Preferences(
         device=kept.inference.device,
         backend=kept.inference.backend,
+        precision=kept.inference.precision,
         brush_diameter_mm=kept.masks.brush_diameter_mm,
         colours=kept.masks.colours,
         outline=kept.masks.outline,

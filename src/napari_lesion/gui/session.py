@@ -35,10 +35,14 @@ class Session:
     exported = Signal()
     """The study was exported."""
 
+    preparation: str
+    """Steps that are done on the image before a model looks at it, with blanks between them; empty for none."""
+
     def __init__(self) -> None:
         self._study: Study | None = None
         self._selected = 0
         self._baseline: dict[int, Row] = {}
+        self.preparation = ""
 
     @property
     def study(self) -> Study | None:

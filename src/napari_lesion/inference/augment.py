@@ -64,6 +64,11 @@ class FlippedBackend:
         """Device of the backend below."""
         return self._backend.device
 
+    @property
+    def precision(self) -> str:
+        """Precision of the backend below."""
+        return self._backend.precision
+
     def infer(self, windows: FloatArray) -> FloatArray:
         """Probability (n, x, y, z) of windows (n, channels, x, y, z), in the orientation in which they came."""
         if not self._axes:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,11 +23,12 @@ from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_pass
 from napari_lesion.inference.backends.choose import open_backend
 from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
+from napari_lesion.inference.marks import scored
 from napari_lesion.inference.organs import find_organ, mask_on, native_box
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.refine import CandidateRule, refine
 from napari_lesion.inference.resample import ModelFrame, to_model, to_native
-from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.inference.settings import FLOAT32, INT8, EngineSettings
 from napari_lesion.inference.sliding import WindowCutter, run_windows
 from napari_lesion.inference.timings import remember
 from napari_lesion.inference.windows import Start, plan_windows
@@ -56,8 +57,8 @@ class Prediction:
     seconds
         Wall time by stage: ``organ``, ``resample``, ``model``, ``windows``, ``outlines`` (of a second
         stage), ``back``.
-    device, backend
-        Where and with what it was computed.
+    device, backend, precision
+        Where, with what and how exactly it was computed.
     notes
         Facts for the user, one sentence each.
     labels, lesions
@@ -70,6 +71,7 @@ class Prediction:
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     backend: str = ""
+    precision: str = FLOAT32
     notes: tuple[str, ...] = ()
     labels: LabelMap | None = None
     lesions: Mapping[int, Lesion] = field(default_factory=dict)
@@ -77,12 +79,13 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class WindowPlan:
-    """The model grid over the search region, and the windows on it."""
+    """The model grid over the search region, the windows on it, and what they see outside the image."""
 
     frame: ModelFrame
     region: npt.NDArray[np.bool_]
     roi: tuple[int, int, int]
     starts: list[Start]
+    mirrored: bool = False
 
 
 def predict(
@@ -130,7 +133,7 @@ def predict(
         backend = LastingBackend(bundle, settings, ctx, open_backend)
     try:
         with clock.stage("windows"):
-            found = _first_stage(image, plan, backend, settings, ctx)
+            found = _first_stage(image, plan, backend, settings, bundle, ctx)
     finally:
         backend.close()
     found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
@@ -143,7 +146,7 @@ def predict(
         probability = with_members(to_native(found.dense, plan.frame), found.members)
     windows = len(plan.starts) * len(PASSES[settings.flips])
     if windows and not backend.lowered:
-        remember(bundle, backend.name, backend.device, clock.seconds["windows"] / windows)
+        remember(bundle, f"{backend.name} {backend.precision}", backend.device, clock.seconds["windows"] / windows)
     return Prediction(
         probability=probability,
         organ=organ,
@@ -151,6 +154,7 @@ def predict(
         seconds=clock.seconds,
         device=backend.device,
         backend=backend.name,
+        precision=backend.precision,
         notes=(*notes, *found.notes, *(() if organ.trusted else (f"{organ.reason}.",))),
     )
 
@@ -165,13 +169,23 @@ class _Found:
 
 
 def _first_stage(
-    image: FloatArray, plan: WindowPlan, backend: LastingBackend, settings: EngineSettings, ctx: JobContext
+    image: FloatArray,
+    plan: WindowPlan,
+    backend: LastingBackend,
+    settings: EngineSettings,
+    bundle: BundleInfo,
+    ctx: JobContext,
 ) -> _Found:
-    """All windows, once a pass."""
-    cutter = WindowCutter(image, plan.frame, plan.roi)
+    """All windows, once a pass; each pass has its marks judged as a whole where the model says how."""
+    cutter = WindowCutter(image, plan.frame, plan.roi, mirrored=plan.mirrored)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
-        return run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        dense = run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
+        rule = bundle.mark_score
+        if rule is None:
+            return dense
+        air = image < bundle.intensity.scaled(rule.air_below)
+        return scored(dense, air, plan.frame.spacing_zyx, rule)
 
     return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
 
@@ -188,6 +202,8 @@ def _second_stage(
     z, y, x = frame.spacing_zyx
     rule = CandidateRule(refinement.candidates_at, math.ceil(refinement.min_volume_mm3 / (z * y * x)))
     cutter = WindowCutter(image, frame, frame.roi_zyx(refinement.bundle.roi_size))
+    if settings.precision == INT8 and not refinement.bundle.quantised:
+        settings = replace(settings, precision="auto")
     backend = LastingBackend(refinement.bundle, settings, ctx, open_backend)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
@@ -222,7 +238,7 @@ def plan_search(grid: Grid, organ: OrganMask, bundle: BundleInfo, overlap: float
     region = mask_on(organ, frame.grid)
     z, y, x = (round(MARGIN_MM / step) for step in frame.spacing_zyx)
     starts = plan_windows(region, roi, bundle.overlap if overlap is None else overlap, (z, y, x))
-    return WindowPlan(frame, region, roi, starts)
+    return WindowPlan(frame, region, roi, starts, bundle.mirrored)
 
 
 def _widened(box: Box, grid: Grid, least: list[float]) -> Box:

@@ -14,6 +14,7 @@ from napari_lesion.core.grid import Grid
 from napari_lesion.inference.augment import PASSES
 from napari_lesion.inference.backends.choose import batch_for, chosen, open_backend
 from napari_lesion.inference.backends.openvino_backend import is_converted
+from napari_lesion.inference.backends.precision import precision_for
 from napari_lesion.inference.engine import WindowPlan, plan_search
 from napari_lesion.inference.ports import OrganMask
 from napari_lesion.inference.settings import EngineSettings
@@ -120,8 +121,9 @@ def estimate(
     device, backend = chosen(settings)
     if bundle.foreign:
         return _of_foreign(grid, bundle, device)
+    precision = precision_for(bundle, settings, device, backend)
     plan = plan_search(grid, organ or OrganMask.whole(grid, bundle.organ, ""), bundle, settings.overlap)
-    pace, basis = recall(bundle, backend, device), Basis.LAST_RUN
+    pace, basis = recall(bundle, f"{backend} {precision}", device), Basis.LAST_RUN
     if pace is None and probe:
         pace, basis = probe_window(bundle, settings), Basis.PROBE
     if pace is None:
@@ -168,13 +170,13 @@ def probe_window(bundle: BundleInfo, settings: EngineSettings) -> float:
     """Seconds for one window, timed on the second of two; kept for later estimates."""
     backend, _ = open_backend(bundle, settings)
     try:
-        batch = batch_for(settings, backend.device)
+        batch = batch_for(settings, backend.device, backend.name)
         windows = np.zeros((batch, bundle.channels, *bundle.roi_size), dtype=np.float32)
         backend.infer(windows)
         began = time.perf_counter()
         backend.infer(windows)
         seconds = (time.perf_counter() - began) / batch
-        remember(bundle, backend.name, backend.device, seconds)
+        remember(bundle, f"{backend.name} {backend.precision}", backend.device, seconds)
     finally:
         backend.close()
     return seconds
@@ -185,10 +187,10 @@ def _memory_mib(
 ) -> float:
     """Main memory: process, image as int16, model grid, one batch of windows, stored probabilities."""
     device, backend = where
-    batch, passes = batch_for(settings, device), len(PASSES[settings.flips])
+    batch, passes = batch_for(settings, device, backend), len(PASSES[settings.flips])
     windows = float(np.prod(bundle.roi_size)) * batch * WINDOW_BYTES[backend]
     process = PROCESS_MIB[backend]
-    if backend == "openvino" and not is_converted(bundle, batch):
+    if backend == "openvino" and not is_converted(bundle):
         process = PROCESS_MIB["conversion"]
     kind = "whole" if plan.region.all() else "region"
     searched = MODEL_BYTES[kind] + (MEAN_BYTES if passes > 1 else 0.0)

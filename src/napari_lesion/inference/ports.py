@@ -39,6 +39,11 @@ class Backend(Protocol):
         """Where it computes: ``cpu``, ``cuda`` and the name of the card."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """How exactly it computes: ``float32``, ``float16``, ``bf16`` or ``int8``."""
+        ...
+
     def infer(self, windows: FloatArray) -> FloatArray:
         """Probability of lesion of each window."""
         ...

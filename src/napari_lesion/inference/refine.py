@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.inference.components import components
 from napari_lesion.inference.ports import Backend
-from napari_lesion.inference.sliding import WindowCutter
+from napari_lesion.inference.sliding import WindowCutter, window_results
 from napari_lesion.inference.windows import Start
 
 FloatArray = npt.NDArray[np.float32]
@@ -90,15 +90,12 @@ def refine(
             own = labels[candidate.box] == candidate.number
             np.maximum(refined[candidate.box], np.where(own, dense[candidate.box], 0.0), out=refined[candidate.box])
     small = [candidate for candidate in found if candidate.fits]
-    for first in range(0, len(small), batch):
-        ctx.step(STAGE, first, len(small))
-        group = small[first : first + batch]
-        result = backend.infer(np.stack([cutter.cut(candidate.start) for candidate in group])[:, None])
-        for candidate, window in zip(group, result, strict=True):
-            image, inner = cutter.places(candidate.start)
-            values = cutter.frame.from_input(window)[inner]
-            np.maximum(refined[image], _own_part(values, labels[image] == candidate.number), out=refined[image])
-    ctx.step(STAGE, len(small), len(small))
+    starts = [candidate.start for candidate in small]
+    for number, window in window_results(cutter, starts, backend, batch, ctx, STAGE):
+        candidate = small[number]
+        image, inner = cutter.places(candidate.start)
+        own = _own_part(window[inner], labels[image] == candidate.number)
+        np.maximum(refined[image], own, out=refined[image])
     return refined
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +28,24 @@ class WindowCutter:
         Gives the orientation of the network input.
     roi
         Window size (z, y, x).
+    mirrored
+        Whether a window that reaches over the image sees it mirrored there (MONAI's ``padding_mode="reflect"``);
+        otherwise it sees 0.
     """
 
-    def __init__(self, image: FloatArray, frame: ModelFrame, roi: tuple[int, int, int]) -> None:
+    def __init__(
+        self, image: FloatArray, frame: ModelFrame, roi: tuple[int, int, int], *, mirrored: bool = False
+    ) -> None:
         self.image = image
         self.frame = frame
         self.roi = roi
+        self.mirrored = mirrored
 
     def cut(self, start: Start) -> FloatArray:
-        """One window, shape (x, y, z) of the network; 0 outside the image, as in MONAI."""
-        window = np.zeros(self.roi, dtype=np.float32)
+        """One window, shape (x, y, z) of the network; outside the image 0, or the image mirrored, as in MONAI."""
         image, inner = self.places(start)
-        window[inner] = self.image[image]
+        outside = [(part.start, size - part.stop) for part, size in zip(inner, self.roi, strict=True)]
+        window = np.pad(self.image[image], outside, mode="reflect" if self.mirrored else "constant")
         return np.ascontiguousarray(self.frame.to_input(window))
 
     def places(self, start: Start) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
@@ -49,6 +56,46 @@ class WindowCutter:
             image.append(slice(low, high))
             inner.append(slice(low - first, high - first))
         return tuple(image), tuple(inner)
+
+
+def window_results(
+    cutter: WindowCutter, starts: Sequence[Start], backend: Backend, batch: int, ctx: JobContext, stage: str
+) -> Iterator[tuple[int, FloatArray]]:
+    """Run the network on windows in their order; while it computes, the next are cut and the last are used.
+
+    Parameters
+    ----------
+    cutter
+        Image, orientation and window size.
+    starts
+        Windows.
+    backend
+        Runs the network, in a thread of its own.
+    batch
+        Windows computed together.
+    ctx
+        Told before each batch, so that a cancel takes effect within one.
+    stage
+        What it is told.
+
+    Yields
+    ------
+    int, numpy.ndarray
+        Number of the window, and its probability, float32 (z, y, x).
+    """
+    with ThreadPoolExecutor(1, "network") as network:
+        running: Future[FloatArray] | None = None
+        for first in range(0, len(starts), batch):
+            windows = np.stack([cutter.cut(start) for start in starts[first : first + batch]])[:, None]
+            done = running.result() if running else ()
+            ctx.step(stage, first, len(starts))
+            running = network.submit(backend.infer, windows)
+            for number, result in enumerate(done, start=first - batch):
+                yield number, cutter.frame.from_input(result)
+        if running:
+            for number, result in enumerate(running.result(), start=first):
+                yield number, cutter.frame.from_input(result)
+    ctx.step(stage, len(starts), len(starts))
 
 
 def run_windows(
@@ -76,13 +123,8 @@ def run_windows(
     """
     blend = _Blend(cutter.image.shape, cutter.roi)
     ordered = sorted(starts)
-    for first in range(0, len(ordered), batch):
-        ctx.step(STAGE, first, len(ordered))
-        group = ordered[first : first + batch]
-        result = backend.infer(np.stack([cutter.cut(start) for start in group])[:, None])
-        for start, window in zip(group, result, strict=True):
-            blend.add(cutter.frame.from_input(window), *cutter.places(start))
-    ctx.step(STAGE, len(ordered), len(ordered))
+    for number, window in window_results(cutter, ordered, backend, batch, ctx, STAGE):
+        blend.add(window, *cutter.places(ordered[number]))
     return blend.finish()
 
 

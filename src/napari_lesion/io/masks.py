@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_lesion.core.errors import GeometryError, InputError, OutputError
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.core.volume import LabelMap, Source
+from napari_lesion.core.volume import LabelMap, Source, Volume
 from napari_lesion.io.atomic import atomic_path, extension
 from napari_lesion.io.itk import NRRD_GEOMETRY, read_itk
 from napari_lesion.io.loaded import stored_type
@@ -87,7 +87,7 @@ def write_labels(path: Path, labels: LabelMap, source: Source) -> None:
     copied = source.headers if source.headers.get("header_grid") == labels.grid else {}
     with atomic_path(path) as temporary:
         if suffix in (".nii.gz", ".nii"):
-            _write_nifti(temporary, compact, copied.get("nifti"))
+            write_nifti(temporary, compact, copied.get("nifti"))
         else:
             _write_itk(temporary, compact)
             if suffix == ".nrrd" and copied.get("nrrd"):
@@ -149,7 +149,8 @@ def _whole(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return smallest_type(array)
 
 
-def _write_nifti(path: Path, labels: LabelMap, fields: dict[str, Any] | None) -> None:
+def write_nifti(path: Path, labels: LabelMap | Volume, fields: dict[str, Any] | None) -> None:
+    """Write a NIfTI file where it is told to; ``fields`` of the header of the image place it, else its grid does."""
     import nibabel
 
     kind = nibabel.Nifti2Image if fields and fields["version"] == 2 else nibabel.Nifti1Image

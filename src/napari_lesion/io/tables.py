@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def write_table(path: Path, table: LesionTable) -> None:
     writer.writerow(table.names)
     for label, row in table.rows.items():
         writer.writerow([format_value(row.get(name, label if name == "label" else None)) for name in table.names])
+    write_text(path, text.getvalue())
+
+
+def write_rows(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> None:
+    """Write rows of named values as UTF-8 CSV, atomically, with values as in `write_table`; a missing one is empty.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([format_value(row.get(name)) for name in names] for row in rows)
     write_text(path, text.getvalue())
 
 

@@ -13,6 +13,7 @@ from napari_lesion.core.display import Box
 from napari_lesion.core.grid import Grid, Triple
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.probability import ProbabilityMap
+from napari_lesion.core.rating import Rating
 from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.measure import configurations, hull, spatial, topology
@@ -90,6 +91,8 @@ class LesionContext:
         What the model said; None without one.
     overlaps
         Whether another mask claims voxels of the lesion too.
+    rating
+        What a classifier said; None without one.
     ring_asked
         Whether a measure of the boundary was asked for; a flag about the ring alone is not worth a distance map.
     """
@@ -103,6 +106,7 @@ class LesionContext:
     surroundings: Surroundings = field(default_factory=Surroundings)
     probability: ProbabilityMap | None = None
     overlaps: bool = False
+    rating: Rating | None = None
     ring_asked: bool = True
 
     @property

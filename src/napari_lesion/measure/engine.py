@@ -13,6 +13,7 @@ from napari_lesion.core.grid import require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion, Status
 from napari_lesion.core.probability import ProbabilityMap
+from napari_lesion.core.rating import Rating
 from napari_lesion.core.surroundings import Surroundings
 from napari_lesion.core.table import Column, LesionTable, Row, Value
 from napari_lesion.core.volume import LabelMap, Volume
@@ -45,6 +46,8 @@ class MeasureRequest:
         Organ, sides and parts that are known; columns about the place are empty without.
     probability
         What the model said, for measures of it; None without one.
+    ratings
+        What a classifier said, by label.
     overlapping
         Labels whose voxels another mask claims too.
     """
@@ -56,6 +59,7 @@ class MeasureRequest:
     settings: MeasureSettings = field(default_factory=MeasureSettings)
     surroundings: Surroundings = field(default_factory=Surroundings)
     probability: ProbabilityMap | None = None
+    ratings: Mapping[int, Rating] = field(default_factory=dict)
     overlapping: frozenset[int] = frozenset()
 
 
@@ -142,6 +146,7 @@ def lesion_context(
         labels=labels,
         surroundings=request.surroundings,
         probability=request.probability,
+        rating=request.ratings.get(lesion.label),
         overlaps=lesion.label in request.overlapping,
     )
 

@@ -10,6 +10,7 @@ from napari_lesion.core.probability import SCALE
 from napari_lesion.core.table import Value
 from napari_lesion.measure.context import LesionContext
 from napari_lesion.measure.provenance import lesion_uid
+from napari_lesion.measure.rating import RATING
 from napari_lesion.measure.spec import Family, FeatureSpec
 
 _feature = partial(FeatureSpec, family=Family.IDENTITY)
@@ -89,6 +90,7 @@ IDENTITY: tuple[FeatureSpec, ...] = (
         ucum="1",
         decimals=2,
     ),
+    *RATING,
     _feature(
         "review",
         "Review",

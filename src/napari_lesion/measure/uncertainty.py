@@ -20,6 +20,7 @@ from napari_lesion.measure.errorbars import (
     short_axis_error,
     volume_error,
 )
+from napari_lesion.measure.rating import WHY_NOT
 from napari_lesion.measure.spec import Family, FeatureSpec, Scale
 from napari_lesion.measure.tissue import CALCIUM_HU, above
 
@@ -51,6 +52,10 @@ def is_clipped(c: LesionContext) -> bool:
 def _calcium_in_doubt(c: LesionContext) -> bool:
     """Dense voxels on a CT whose header does not say whether contrast was given."""
     return c.scale is Scale.HU and above(c, CALCIUM_HU) > 0 and "contrast" not in c.volume.source.headers
+
+
+def _not_rated(name: str, c: LesionContext) -> bool:
+    return c.rating is not None and c.rating.flag == name
 
 
 def digitisation_sd(c: LesionContext) -> float:
@@ -129,6 +134,7 @@ FLAGS: tuple[Flag, ...] = (
         lambda c: c.grid.is_oblique,
     ),
     Flag("overlaps", "Voxels of this lesion are claimed by another mask too.", lambda c: c.overlaps),
+    *(Flag(name, meaning, partial(_not_rated, name)) for name, meaning in sorted(WHY_NOT.items())),
     Flag(
         "ring_small",
         "Fewer than 30 voxels around the lesion that may count as background: contrast is empty. Looked at when a "

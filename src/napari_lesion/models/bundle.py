@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS: Final = "models/model.pt"
+MARK_FEATURES: Final = ("mean_logit", "log_volume_mm3", "log_axis_ratio", "air_around")
+"""What a mark can be judged by as a whole; `napari_lesion.inference.marks` computes them."""
 CARD: Final = "docs/README.md"
+QUANTISED: Final = ("models/int8.xml", "models/int8.bin")
+"""The INT8 network in OpenVINO's format, when a bundle has one."""
+REDUCED: Final = ("bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Intensity:
         if not self.of_median:
             return self
         return replace(self, a_min=self.a_min * median, a_max=self.a_max * median, of_median=False)
+
+    def scaled(self, value: float) -> float:
+        """Network value of an image value, before the cut."""
+        return self.b_min + (value - self.a_min) * (self.b_max - self.b_min) / (self.a_max - self.a_min)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,29 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class MarkScore:
+    """Logistic model that gives a mark of the network, as a whole, its probability of being a lesion.
+
+    Parameters
+    ----------
+    level
+        Probability of the network from which a voxel belongs to a mark, above 0 and below 1.
+    min_voxels
+        Smaller marks are dropped; voxels of the model grid.
+    air_below
+        Value in the input units (HU on CT) below which a voxel is aerated.
+    intercept, weights
+        Of the logistic model; one weight for each of `MARK_FEATURES`.
+    """
+
+    level: float
+    min_voxels: int
+    air_below: float
+    intercept: float
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class BundleInfo:
     """What a bundle states about itself; nothing of it has been run.
 
@@ -122,12 +154,20 @@ class BundleInfo:
         Class and literal arguments of the network.
     refinement
         Second stage, when the model has one.
+    mark_score
+        How likely a mark as a whole is a lesion, when the model says so.
     foreign
         Whether it was made by others and is run by its own steps.
     channel_names
         What each input channel is, such as ``FLAIR``; empty when it is not stated.
     weights
         File of the weights, relative to the folder.
+    mirrored
+        Whether an image smaller than the window is mirrored up to it, instead of being filled with 0.
+    precisions
+        Reduced precisions that were measured to lose nothing, the best first: ``bf16``, ``int8``.
+    quantised
+        SHA-256 of the files of the INT8 network, by name; empty when there is none.
     """
 
     name: str
@@ -155,9 +195,13 @@ class BundleInfo:
     operating_points: tuple[OperatingPoint, ...] = ()
     training_patients: tuple[str, ...] = ()
     refinement: Refinement | None = None
+    mark_score: MarkScore | None = None
     foreign: bool = False
     channel_names: tuple[str, ...] = ()
     weights: str = WEIGHTS
+    mirrored: bool = False
+    precisions: tuple[str, ...] = ()
+    quantised: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def weights_sha256(self) -> str:

@@ -108,15 +108,25 @@ def find_bundle(name_or_path: str | Path) -> BundleInfo:
     ModelError
         When there is none, or it is damaged.
     """
+    return read_any(find_folder(name_or_path))
+
+
+def bundle_folders() -> list[Path]:
+    """Folders of all bundles, also of those that rate lesions or cannot be read; the shipped ones first."""
+    return [*_bundle_folders(shipped_folder()), *_bundle_folders(user_folder())]
+
+
+def find_folder(name_or_path: str | Path) -> Path:
+    """Folder of the bundle of this name, or this folder; ModelError when there is none."""
     text = str(name_or_path)
     named = NAME_PATTERN.fullmatch(text)
     if named:
         for folder in (user_folder(), shipped_folder()):
             if any((folder / text / f"configs/metadata{suffix}").is_file() for suffix in SUFFIXES):
-                return read_any(folder / text)
+                return folder / text
     path = Path(text).expanduser()
     if os.path.isdir(path):  # unlike Path.is_dir, says no to a name that the system cannot take
-        return read_any(path.resolve())
+        return path.resolve()
     if os.path.isfile(path):
         raise ModelError(f"{path} is not a model", "it is a file", "Give the folder of a MONAI bundle")
     if not named and path.name == text:

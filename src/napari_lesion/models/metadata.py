@@ -10,7 +10,16 @@ from typing import Any, Final, TypeVar
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
-from napari_lesion.models.bundle import BundleInfo, Intensity, OperatingPoint, Refinement
+from napari_lesion.models.bundle import (
+    MARK_FEATURES,
+    QUANTISED,
+    REDUCED,
+    BundleInfo,
+    Intensity,
+    MarkScore,
+    OperatingPoint,
+    Refinement,
+)
 from napari_lesion.models.config.reading import read_mapping
 from napari_lesion.models.safety import literal, network_class_name, require_name
 
@@ -22,6 +31,8 @@ METADATA: Final = "configs/metadata.json"
 INFERENCE: Final = "configs/inference.json"
 ACTIVATIONS: Final = ("sigmoid", "softmax")
 MAX_ROI: Final = 1024
+STAGES: Final = "stages"
+"""Folder of a bundle that holds bundles of further stages, so that it can be copied as one."""
 
 
 def read_bundle(path: Path) -> BundleInfo:
@@ -56,8 +67,12 @@ def read_bundle(path: Path) -> BundleInfo:
         roi_size=reader.roi_size(),
         overlap=reader.own("overlap", _share, reader.inferer("overlap", _share, 0.25)),
         channels=reader.channels(network),
+        mirrored=reader.inferer("padding_mode", _text, "constant") == "reflect",
         operating_points=tuple(reader.own("operating_points", _points, [])),
         training_patients=reader.own("training_patients", _texts, ()),
+        mark_score=reader.own("mark_score", _mark_score, None),
+        precisions=reader.own("precisions", _precisions, ()),
+        quantised=reader.own("int8_sha256", _quantised, {}),
         **reader.output(network),
     )
     stated = reader.own("refinement", _mapping, None)
@@ -65,10 +80,11 @@ def read_bundle(path: Path) -> BundleInfo:
 
 
 def _refinement(first: BundleInfo, stated: Mapping[str, Any]) -> Refinement:
-    """Read the second stage, which lies in the folder beside the first."""
+    """Read the second stage, which lies inside the bundle of the first, or in the folder beside it."""
     name = str(stated.get("bundle", ""))
     require_name(name)
-    second = read_bundle(first.path.parent / name)
+    inner = first.path / STAGES / name
+    second = read_bundle(inner if inner.is_dir() else first.path.parent / name)
     alike = ("spacing_mm", "axcodes", "intensity", "channels")
     differing = [key for key in alike if getattr(first, key) != getattr(second, key)]
     if differing or second.refinement:
@@ -285,6 +301,17 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+def _precisions(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    if not set(found) <= set(REDUCED):
+        raise ValueError(value)
+    return found
+
+
+def _quantised(value: Any) -> dict[str, str]:
+    return {name: _text(value[name]) for name in QUANTISED}
+
+
 def _modality(value: Any) -> Modality:
     known = {"CT": Modality.CT, "MR": Modality.MR, "MRI": Modality.MR, "PT": Modality.PT, "PET": Modality.PT}
     return known[_text(value).upper()]
@@ -307,6 +334,17 @@ def _intensity(value: Any) -> Intensity:
         raise ValueError(value)
     flags = {key: bool(value[key]) for key in ("clip", "of_median") if value.get(key) is not None}
     return Intensity(**numbers, **outer, **flags)
+
+
+def _mark_score(value: Any) -> MarkScore | None:
+    content = _mapping(value) or {}
+    return MarkScore(
+        level=_within(0.01, 0.99, content["level"]),
+        min_voxels=int(_not_negative(content.get("min_voxels", 0))),
+        air_below=_number(content["air_below"]),
+        intercept=_number(content["intercept"]),
+        weights={name: _number(content["weights"][name]) for name in MARK_FEATURES},
+    )
 
 
 def _points(value: Any) -> list[OperatingPoint]:

@@ -36,6 +36,7 @@ NETWORKS: Final[Mapping[str, str]] = {
 
 _OTHER_SPELLINGS: Final = {"Unet": "UNet", "unet": "UNet"}
 _EXPRESSIONS: Final = ("$", "%")
+_AGAIN: Final = "Copy or install the bundle again"
 
 
 def require_name(name: str) -> str:
@@ -153,27 +154,50 @@ def load_state_dict(root: Path, relative: str) -> dict[str, torch.Tensor]:
     ModelError
         When the file is missing, truncated, holds anything but tensors, or numbers that are not finite.
     """
+    content = _load(root, relative)
+    if isinstance(content, dict):
+        content = next(
+            (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content
+        )
+    return _plain_tensors(content, root, relative)
+
+
+def load_state_dicts(root: Path, relative: str) -> dict[str, dict[str, torch.Tensor]]:
+    """Plain tensors of several networks by name of the network, as `load_state_dict` gives those of one."""
+    content = _load(root, relative)
+    if not isinstance(content, dict) or not content:
+        raise ModelError(_damaged(root), f"{relative} holds no networks", _AGAIN)
+    return {str(name): _plain_tensors(part, root, relative) for name, part in content.items()}
+
+
+def _load(root: Path, relative: str) -> Any:
     import pickle
     import zipfile
 
     import torch
 
     path = inside(root, relative)
-    damaged, again = f"The weights of the model {root.name} are not usable", "Copy or install the bundle again"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         why = f"{relative} holds something else than plain tensors, or is damaged; nothing of it was run"
-        raise ModelError(damaged, why, "Save the bundle with a plain state_dict") from error
+        raise ModelError(_damaged(root), why, "Save the bundle with a plain state_dict") from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, zipfile.BadZipFile, MemoryError) as error:
-        raise ModelError(damaged, f"{relative} is truncated or no PyTorch file", again) from error
-    if isinstance(content, dict):
-        content = next(
-            (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content
-        )
+        raise ModelError(_damaged(root), f"{relative} is truncated or no PyTorch file", _AGAIN) from error
+
+
+def _plain_tensors(content: Any, root: Path, relative: str) -> dict[str, torch.Tensor]:
+    import torch
+
     if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise ModelError(damaged, f"{relative} does not hold a state_dict", "Save the bundle with a plain state_dict")
+        raise ModelError(
+            _damaged(root), f"{relative} does not hold a state_dict", "Save the bundle with a plain state_dict"
+        )
     state = {str(k): v.float() if v.is_floating_point() else v for k, v in content.items()}
     if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
-        raise ModelError(damaged, f"{relative} holds numbers that are not finite", again)
+        raise ModelError(_damaged(root), f"{relative} holds numbers that are not finite", _AGAIN)
     return state
+
+
+def _damaged(root: Path) -> str:
+    return f"The weights of the model {root.name} are not usable"

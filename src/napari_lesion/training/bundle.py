@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -33,6 +34,20 @@ MAX_SLICE_SPACING_MM = 3.0
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 
 
+class IntensityWindow(Protocol):
+    """Values that become 0 and 1."""
+
+    @property
+    def a_min(self) -> float:
+        """What becomes 0."""
+        ...
+
+    @property
+    def a_max(self) -> float:
+        """What becomes 1."""
+        ...
+
+
 def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights in float16, half the size; a float32 network takes them in again."""
     import torch
@@ -40,7 +55,29 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in state.items()}
 
 
-def inference_config(network: dict[str, Any], window: Intensity, roi: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class NetworkGrid:
+    """Voxels, orientation and windows that a network works on; those of the nodule networks by default.
+
+    Parameters
+    ----------
+    spacing_mm, axcodes
+        Voxel spacing along the axes of the network, mm, and where they run to.
+    overlap
+        Share by which windows overlap.
+    """
+
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    axcodes: str = "RAS"
+    overlap: float = OVERLAP
+
+
+def inference_config(
+    network: dict[str, Any],
+    window: IntensityWindow,
+    roi: int | tuple[int, int, int],
+    grid: NetworkGrid | None = None,
+) -> dict[str, Any]:
     """Content of ``configs/inference.json``: what `monai.bundle run` executes, with plain MONAI.
 
     Parameters
@@ -48,10 +85,13 @@ def inference_config(network: dict[str, Any], window: Intensity, roi: int) -> di
     network
         ``_target_`` and arguments of the network.
     window
-        HU window.
+        Values that become 0 and 1, HU on CT.
     roi
-        Edge of the windows, voxels.
+        Edge of the windows, or their three edges, voxels.
+    grid
+        Where the network works.
     """
+    grid = grid or NetworkGrid()
     return {
         "imports": ["$import glob", "$import numpy", "$import torch"],
         "bundle_root": ".",
@@ -61,7 +101,7 @@ def inference_config(network: dict[str, Any], window: Intensity, roi: int) -> di
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "network_def": network,
         "network": "$@network_def.to(@device)",
-        "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(window)},
+        "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(window, grid)},
         "dataset": {
             "_target_": "Dataset",
             "data": "$[{'image': i} for i in @datalist]",
@@ -70,9 +110,9 @@ def inference_config(network: dict[str, Any], window: Intensity, roi: int) -> di
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "inferer": {
             "_target_": "SlidingWindowInferer",
-            "roi_size": [roi] * 3,
+            "roi_size": [roi] * 3 if isinstance(roi, int) else list(roi),
             "sw_batch_size": 1,
-            "overlap": OVERLAP,
+            "overlap": grid.overlap,
             "mode": "gaussian",
             "padding_mode": "reflect",
         },
@@ -96,12 +136,12 @@ def inference_config(network: dict[str, Any], window: Intensity, roi: int) -> di
     }
 
 
-def _preprocessing(window: Intensity) -> list[dict[str, Any]]:
+def _preprocessing(window: IntensityWindow, grid: NetworkGrid) -> list[dict[str, Any]]:
     return [
         {"_target_": "LoadImaged", "keys": "image"},
         {"_target_": "EnsureChannelFirstd", "keys": "image"},
-        {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS", "labels": None},
-        {"_target_": "Spacingd", "keys": "image", "pixdim": [1.0, 1.0, 1.0], "mode": "bilinear"},
+        {"_target_": "Orientationd", "keys": "image", "axcodes": grid.axcodes, "labels": None},
+        {"_target_": "Spacingd", "keys": "image", "pixdim": list(grid.spacing_mm), "mode": "bilinear"},
         {
             "_target_": "ScaleIntensityRanged",
             "keys": "image",
@@ -139,20 +179,21 @@ def _postprocessing() -> list[dict[str, Any]]:
     ]
 
 
-def _patch_format(what: dict[str, Any], channel: str, roi: int) -> dict[str, Any]:
+def patch_format(what: dict[str, Any], channel: str, roi: int | tuple[int, int, int]) -> dict[str, Any]:
+    """Say what one channel of a window holds, as MONAI's metadata states it."""
     return {
         "type": "image",
         **what,
         "num_channels": 1,
-        "spatial_shape": [roi] * 3,
+        "spatial_shape": [roi] * 3 if isinstance(roi, int) else list(roi),
         "dtype": "float32",
         "is_patch_data": True,
         "channel_def": {"0": channel},
     }
 
 
-def common_metadata(roi: int) -> dict[str, Any]:
-    """What ``configs/metadata.json`` of every nodule network states, without figures and our own key."""
+def package_versions() -> dict[str, Any]:
+    """Schema and versions that ``configs/metadata.json`` of every bundle states."""
     packages = ("monai", "torch", "numpy", "nibabel")
     numbers = {package: version(package).partition("+")[0] for package in packages}
     return {
@@ -161,6 +202,13 @@ def common_metadata(roi: int) -> dict[str, Any]:
         "pytorch_version": numbers["torch"],
         "numpy_version": numbers["numpy"],
         "required_packages_version": {"nibabel": numbers["nibabel"], "pytorch-ignite": "0.5.2", "fire": "0.7.0"},
+    }
+
+
+def common_metadata(roi: int) -> dict[str, Any]:
+    """What ``configs/metadata.json`` of every nodule network states, without figures and our own key."""
+    return {
+        **package_versions(),
         "task": "Segmentation of lung nodules in chest CT",
         "authors": "napari-lesion developers",
         "copyright": "Copyright (c) napari-lesion developers",
@@ -176,11 +224,9 @@ def common_metadata(roi: int) -> dict[str, Any]:
         ],
         "network_data_format": {
             "inputs": {
-                "image": _patch_format(
-                    {"format": "hounsfield", "modality": "CT", "value_range": [0, 1]}, "image", roi
-                )
+                "image": patch_format({"format": "hounsfield", "modality": "CT", "value_range": [0, 1]}, "image", roi)
             },
-            "outputs": {"pred": _patch_format({"format": "segmentation", "value_range": [0, 1]}, "lung nodule", roi)},
+            "outputs": {"pred": patch_format({"format": "segmentation", "value_range": [0, 1]}, "lung nodule", roi)},
         },
     }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +25,7 @@ class TrainingState:
     network, mean_network
         The network that is optimised, and the running mean of its weights that is validated and kept.
     optimizer, scheduler
-        AdamW and its warm-up and cosine schedule.
+        Optimiser and its schedule.
     step
         Optimizer steps done.
     """
@@ -33,6 +35,32 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     step: int = 0
+
+    def advance(self, loss: torch.Tensor, max_grad_norm: float) -> float:
+        """Do one optimizer step down the gradient of a loss, and give the loss.
+
+        Parameters
+        ----------
+        loss
+            Scalar that depends on the weights of the network.
+        max_grad_norm
+            Length to which the gradient is cut.
+        """
+        import torch
+
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), max_grad_norm)
+        self.optimizer.step()
+        self.scheduler.step()
+        self.mean_network.update_parameters(self.network)
+        self.step += 1
+        return float(loss.detach())
+
+    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
+        """Take over the weights of another network of the same shape."""
+        self.network.load_state_dict(weights)
+        self.mean_network.module.load_state_dict(weights)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint in one piece: a kill leaves the former one whole."""
@@ -49,13 +77,33 @@ class TrainingState:
         self.step = int(content["step"])
 
 
+def running_average(network: torch.nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
+    """Exponential mean of the weights of a network."""
+    from torch.optim.swa_utils import AveragedModel
+
+    return AveragedModel(network, avg_fn=partial(_running_mean, 1 - decay))
+
+
+def _running_mean(rate: float, mean: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+    """Exponential mean whose rate starts high, so that early weights are forgotten soon."""
+    return mean.lerp(new, max(rate, 9.0 / (10.0 + float(count))))
+
+
 def save_atomically(content: Any, path: Path) -> None:
-    """Write with torch to a temporary name in the same folder, and rename."""
+    """Write with torch; a disk that fills or a kill leaves the former file whole.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
     import torch
 
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    # torch hides the reason when it writes to a full disk itself
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(stream.getbuffer())
 
 
 def load_weights(path: Path) -> dict[str, Any]:

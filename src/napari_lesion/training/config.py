@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from napari_lesion.core.errors import InputError
 
 
@@ -144,12 +146,26 @@ def load_config(name: str) -> TrainingConfig:
     InputError
         When there is none, or it is not valid.
     """
+    return TrainingConfig.from_json(read_preset(name))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Content of a preset of this package by name, or of the user's file: JSON, or YAML by its extension.
+
+    Raises
+    ------
+    InputError
+        When there is none, or it is no object.
+    """
     own = files("napari_lesion.training.presets") / f"{name}.json"
-    path = Path(name)
-    if own.is_file():
-        text = own.read_text(encoding="utf-8")
-    elif path.is_file():
-        text = path.read_text(encoding="utf-8")
-    else:
+    source = own if own.is_file() else Path(name)
+    if not source.is_file():
         raise InputError(f"There is no training preset {name}", "it is neither a preset's name nor a file")
-    return TrainingConfig.from_json(json.loads(text))
+    try:
+        text = source.read_text(encoding="utf-8")
+        content = yaml.safe_load(text) if source.name.endswith((".yaml", ".yml")) else json.loads(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"The training preset {name} is not valid", str(error)) from error
+    if not isinstance(content, dict):
+        raise InputError(f"The training preset {name} is not valid", "it is not an object")
+    return content

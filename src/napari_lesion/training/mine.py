@@ -71,7 +71,9 @@ class MinedMark:
 Mined = dict[str, list[MinedMark]]
 
 
-def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity, record: Path) -> Mined:
+def mine_marks(
+    network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity, record: Path, roi: int | None = None
+) -> Mined:
     """Run the network over the training cases and list its marks where no lesion is.
 
     Parameters
@@ -84,6 +86,8 @@ def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Int
         Window of the images.
     record
         JSON file that the marks are kept in; when it is there already it is read instead.
+    roi
+        Edge of the windows, voxels; None for those of the kind of case.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Int
     if not record.is_file():
         network.eval()
         searched = [scene for scene in scenes if scene.case.kind != "slab"]
-        made = {scene.case.name: _marks_off_lesions(network, scene, intensity) for scene in searched}
+        made = {scene.case.name: _marks_off_lesions(network, scene, intensity, roi) for scene in searched}
         rows = {name: [asdict(mark) for mark in marks] for name, marks in made.items()}
         record.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     mined = read_marks(record)
@@ -141,9 +145,11 @@ def with_doubt(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) ->
     return doubted
 
 
-def _marks_off_lesions(network: torch.nn.Module, scene: Scene, intensity: Intensity) -> list[MinedMark]:
-    roi = SCAN_ROI if scene.case.kind == "scan" else CUBE_ROI
-    probability = probability_of(network, scene, roi, fast=True)
+def _marks_off_lesions(
+    network: torch.nn.Module, scene: Scene, intensity: Intensity, roi: int | None
+) -> list[MinedMark]:
+    usual = SCAN_ROI if scene.case.kind == "scan" else CUBE_ROI
+    probability = probability_of(network, scene, roi or usual, fast=True)
     marks = marks_of(probability, MINING_THRESHOLD, MIN_VOXELS)
     near = set(np.unique(marks[(scene.label == LESION) | (scene.label == IGNORE)]).tolist())
     aerated = scene.image < intensity.scaled(DOUBT_HU)

@@ -23,7 +23,7 @@ def build_network(config: TrainingConfig) -> torch.nn.Module:
     from monai.networks.nets import UNet
 
     network: torch.nn.Module = UNet(**network_arguments(config))
-    _expect_background(network)
+    expect_background(network)
     return network
 
 
@@ -38,19 +38,25 @@ def window_gflop(config: TrainingConfig, roi: int) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def _expect_background(network: torch.nn.Module) -> None:
+def expect_background(network: torch.nn.Module, prior: float = LESION_PRIOR) -> None:
     """Start from a small lesion probability (the bias of Lin et al. 2017, doi:10.1109/ICCV.2017.324).
 
     Otherwise the first thousand steps are spent on learning that almost every voxel is background.
+
+    Parameters
+    ----------
+    network
+        Network whose last convolution with one output channel is its output layer.
+    prior
+        Probability that it gives untrained.
     """
     import torch
 
-    last = [module for module in network.modules() if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d)][
-        -1
-    ]
-    if last.bias is None:
-        raise ValueError("the last layer has no bias")
-    torch.nn.init.constant_(last.bias, math.log(LESION_PRIOR / (1 - LESION_PRIOR)))
+    kinds = torch.nn.Conv2d | torch.nn.Conv3d | torch.nn.ConvTranspose2d | torch.nn.ConvTranspose3d
+    ends = [module for module in network.modules() if isinstance(module, kinds) and module.out_channels == 1]
+    for module in ends[-1:]:
+        if module.bias is not None:
+            torch.nn.init.constant_(module.bias, math.log(prior / (1 - prior)))
 
 
 def network_arguments(config: TrainingConfig) -> dict[str, object]:
@@ -86,16 +92,24 @@ def lesion_loss(
     batch_dice
         Weight of a further Dice over all patches together, in which large marks cost most.
     """
-    import torch
     from monai.losses import DiceCELoss, DiceLoss
 
-    silenced = torch.where(label == IGNORE, torch.full_like(logits, SURELY_BACKGROUND), logits)
-    lesion = (label == LESION).to(logits.dtype)
+    silenced, lesion = silence_ignored(logits, label)
     loss: torch.Tensor = DiceCELoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth)(silenced, lesion)
     return loss + batch_dice * DiceLoss(sigmoid=True, batch=True)(silenced, lesion) if batch_dice else loss
 
 
-def predict_probability(network: torch.nn.Module, image: torch.Tensor, roi: int, fast: bool = False) -> torch.Tensor:
+def silence_ignored(logits: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits in which ignored voxels are surely background, and the lesion as 0 and 1: such voxels cost nothing."""
+    import torch
+
+    silenced = torch.where(label == IGNORE, torch.full_like(logits, SURELY_BACKGROUND), logits)
+    return silenced, (label == LESION).to(logits.dtype)
+
+
+def predict_probability(
+    network: torch.nn.Module, image: torch.Tensor, roi: int | tuple[int, int, int], fast: bool = False
+) -> torch.Tensor:
     """Lesion probability of a whole image by MONAI's sliding window.
 
     Parameters
@@ -105,7 +119,7 @@ def predict_probability(network: torch.nn.Module, image: torch.Tensor, roi: int,
     image
         Windowed 1 mm image (x, y, z), float.
     roi
-        Edge of the windows, voxels. A smaller image is mirrored up to it.
+        Edge of the windows, or their three edges, voxels. A smaller image is mirrored up to it.
     fast
         Compute in bfloat16: for validation during training, not for figures.
 
@@ -118,9 +132,8 @@ def predict_probability(network: torch.nn.Module, image: torch.Tensor, roi: int,
     from monai.inferers import SlidingWindowInferer
 
     device = next(network.parameters()).device
-    inferer = SlidingWindowInferer(
-        (roi, roi, roi), sw_batch_size=1, overlap=0.25, mode="gaussian", padding_mode="reflect"
-    )
+    size = (roi,) * 3 if isinstance(roi, int) else roi
+    inferer = SlidingWindowInferer(size, sw_batch_size=1, overlap=0.25, mode="gaussian", padding_mode="reflect")
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
         logits = inferer(image[None, None].to(device, torch.float32), network)
     return torch.sigmoid(logits.float())[0, 0].cpu()

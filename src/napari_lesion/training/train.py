@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,13 @@ import numpy as np
 import typer
 
 from napari_lesion.training.cases import list_cases
-from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights, save_atomically
+from napari_lesion.training.checkpoints import (
+    JsonLog,
+    TrainingState,
+    load_weights,
+    running_average,
+    save_atomically,
+)
 from napari_lesion.training.combine import average_weights, centre_threshold
 from napari_lesion.training.config import Stage, TrainingConfig, load_config
 from napari_lesion.training.folds import load_folds
@@ -93,19 +98,13 @@ def start_state(config: TrainingConfig, stage: Stage, device: str) -> TrainingSt
     import torch
     from monai.optimizers import WarmupCosineSchedule
     from monai.utils import set_determinism
-    from torch.optim.swa_utils import AveragedModel
 
     set_determinism(seed=config.seed)
     network = build_network(config).to(device)
-    mean = AveragedModel(network, avg_fn=partial(_running_mean, 1 - config.ema_decay))
+    mean = running_average(network, config.ema_decay)
     optimizer = torch.optim.AdamW(network.parameters(), stage.learning_rate, weight_decay=config.weight_decay)
     schedule = WarmupCosineSchedule(optimizer, config.warmup_steps, stage.steps, end_lr=stage.learning_rate / 100)
     return TrainingState(network, mean, optimizer, schedule)
-
-
-def _running_mean(rate: float, mean: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
-    """Exponential mean whose rate starts high, so that early weights are forgotten soon."""
-    return mean.lerp(new, max(rate, 9.0 / (10.0 + float(count))))
 
 
 def train_step(
@@ -119,14 +118,7 @@ def train_step(
     with torch.autocast(device.type, torch.bfloat16):
         logits = state.network(batch["image"].to(device))
     loss = lesion_loss(logits.float(), batch["label"].to(device), stage.smooth, stage.batch_dice)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.max_grad_norm)
-    state.optimizer.step()
-    state.scheduler.step()
-    state.mean_network.update_parameters(state.network)
-    state.step += 1
-    return float(loss.detach())
+    return state.advance(loss, config.max_grad_norm)
 
 
 def validate(network: torch.nn.Module, scenes: Sequence[Scene], threshold: float = VALIDATION_THRESHOLD) -> Summary:
@@ -175,9 +167,7 @@ def train_stage(
     if checkpoint.is_file():
         state.load(checkpoint)
     elif initial is not None:
-        weights = load_weights(initial)
-        state.network.load_state_dict(weights)
-        state.mean_network.module.load_state_dict(weights)
+        state.start_from(load_weights(initial))
     batches = _batches(config, stage, scenes.train, place, initial)
     keeper = _Keeper(checkpoint, best, journal, scenes.held_out)
     _run_steps(state, _loader(batches, state.step, place.workers), config, stage, keeper)

@@ -181,6 +181,7 @@ def detection_record(detection: Detection) -> dict[str, Any]:
         "parameters": asdict(detection.parameters),
         "device": detection.device,
         "backend": detection.backend,
+        "precision": detection.precision,
         "windows": detection.windows,
         "seconds": dict(detection.seconds),
         "organ": detection.organ,
@@ -218,6 +219,7 @@ def detection_from(record: Mapping[str, Any], probability: ProbabilityMap) -> De
         seconds=dict(record["seconds"]),
         organ=record["organ"],
         notes=tuple(record["notes"]),
+        precision=record.get("precision", ""),
     )
 
 

@@ -12,7 +12,7 @@ from napari_lesion.measure.registry import select
 from napari_lesion.workflow.cohort_case import CaseResult, CaseTask
 from napari_lesion.workflow.cohort_cluster import run_on_cluster
 from napari_lesion.workflow.cohort_pipeline import ContextOf, run_here
-from napari_lesion.workflow.cohort_tables import write_cohort
+from napari_lesion.workflow.cohort_tables import CohortTables
 from napari_lesion.workflow.export import make_folder
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import CohortParameters, DetectParameters, ExportParameters
@@ -72,11 +72,10 @@ def detect_cases(request: CohortRequest, context_of: ContextOf) -> Iterator[Case
         found = run_on_cluster(tasks, request.opening.scheduler, context_of("Cohort", 0, len(tasks)))
     else:
         found = run_here(tasks, context_of)
-    results: list[CaseResult] = []
+    tables = CohortTables(request.out, pseudonymise=request.export.pseudonymise)
     for result in found:
-        results.append(result)
         if len(tasks) > 1:
-            write_cohort(request.out, results, pseudonymise=request.export.pseudonymise)
+            tables.add(result)
         yield result
 
 

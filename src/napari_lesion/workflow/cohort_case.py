@@ -20,6 +20,7 @@ from napari_lesion.io.records import read_json, write_json
 from napari_lesion.workflow.detect import Detection, detect_lesions, install_detection, request_for
 from napari_lesion.workflow.export import ExportRequest, export_study
 from napari_lesion.workflow.fit import check_fit
+from napari_lesion.workflow.measure import CORE, StudyMeasurement
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import CohortParameters, DetectParameters, ExportParameters
@@ -157,7 +158,7 @@ def write_case(read: ReadCase, detection: Detection, ctx: JobContext | None = No
     """Write the results, and last of all the record that says so."""
     task = read.task
     (task.folder / RECORD).unlink(missing_ok=True)
-    exported = export_study(ExportRequest(read.study, task.folder, task.export), ctx)
+    exported = export_study(ExportRequest(read.study, task.folder, task.export, _measured(read)), ctx)
     warnings = (*read.warnings, *detection.notes)
     seconds = time.perf_counter() - read.began
     record = {
@@ -170,6 +171,13 @@ def write_case(read: ReadCase, detection: Detection, ctx: JobContext | None = No
     }
     write_json(task.folder / RECORD, record)
     return CaseResult(task.case, task.path, task.folder, exported.lesions, warnings, seconds=seconds)
+
+
+def _measured(read: ReadCase) -> StudyMeasurement | None:
+    """What the detection measured, when that is what the export asks for: nobody edits a case of a cohort."""
+    if read.task.export.names != (CORE,):
+        return None
+    return StudyMeasurement(read.study.table, None, read.study.revision)
 
 
 def run_case(task: CaseTask, ctx: JobContext | None = None) -> CaseResult:

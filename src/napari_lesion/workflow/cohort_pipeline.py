@@ -19,7 +19,7 @@ from napari_lesion.workflow.cohort_case import (
     read_case,
     write_case,
 )
-from napari_lesion.workflow.detect import Detection
+from napari_lesion.workflow.detect import Detection, preload
 
 ContextOf = Callable[[str, int, int], JobContext]
 
@@ -53,6 +53,8 @@ def run_here(tasks: Sequence[CaseTask], context_of: ContextOf) -> Iterator[CaseR
     with _Threads() as threads:
         ahead: list[_Ahead] = []
         writing: dict[Future[CaseResult], CaseTask] = {}
+        if tasks:
+            threads.searcher.submit(preload, tasks[0].model, tasks[0].parameters)
         for position, task in enumerate(tasks):
             ctx = context_of(task.case, position, len(tasks))
             while len(ahead) < 2 and position + len(ahead) < len(tasks):

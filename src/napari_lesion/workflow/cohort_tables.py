@@ -20,34 +20,50 @@ FOLDER: Final = "folder"
 CASE_COLUMNS: Final = (FOLDER, "state", "lesions", "seconds", "warnings", "error")
 
 
-def write_cohort(out: Path, results: Sequence[CaseResult], *, pseudonymise: bool = False) -> None:
-    """Write both tables, each atomically; cells of the lesions are those of the cases' own tables.
+class CohortTables:
+    """Both tables, grown case by case: what stood in earlier cases is neither read nor put into words again.
 
     Parameters
     ----------
     out
         Folder of the cohort.
-    results
-        What became of the cases so far, each once.
     pseudonymise
         Whether the names of cases are replaced by keyed hashes, and sentences that may hold a path left out.
-
-    Raises
-    ------
-    OutputError
-        When a file cannot be written.
     """
-    names: dict[str, None] = {FOLDER: None}
-    rows: list[dict[str, str]] = []
-    for result in results:
-        if result.folder is None:
-            continue
-        header, cells = _lesions_of(result.folder)
-        names.update(dict.fromkeys(header))
-        case = pseudonymous_case(result.case) if pseudonymise else result.case
-        rows.extend({FOLDER: case, **row} for row in cells)
-    _write(out / LESIONS, tuple(names), rows)
-    _write(out / CASES, CASE_COLUMNS, [_case_row(result, pseudonymise=pseudonymise) for result in results])
+
+    def __init__(self, out: Path, *, pseudonymise: bool = False) -> None:
+        self._out = out
+        self._pseudonymise = pseudonymise
+        self._cases: list[CaseResult] = []
+        self._names: dict[str, None] = {FOLDER: None}
+        self._rows: list[dict[str, str]] = []
+        self._lines = ""
+
+    def add(self, result: CaseResult) -> None:
+        """Take a case in and write both tables, each atomically; cells of the lesions are those of its own table.
+
+        Raises
+        ------
+        OutputError
+            When a file cannot be written.
+        """
+        self._cases.append(result)
+        if result.folder is not None:
+            self._take(result.case, *_lesions_of(result.folder))
+        write_text(self._out / LESIONS, _lines(tuple(self._names)) + self._lines)
+        cases = [_case_row(case, pseudonymise=self._pseudonymise) for case in self._cases]
+        write_text(self._out / CASES, _lines(CASE_COLUMNS) + _lines(CASE_COLUMNS, cases))
+
+    def _take(self, case: str, header: Sequence[str], cells: Sequence[Mapping[str, str]]) -> None:
+        before = len(self._names)
+        self._names.update(dict.fromkeys(header))
+        name = pseudonymous_case(case) if self._pseudonymise else case
+        new = [{FOLDER: name, **row} for row in cells]
+        self._rows += new
+        if len(self._names) == before:
+            self._lines += _lines(tuple(self._names), new)
+        else:  # a column that no earlier case had: all rows get a cell for it
+            self._lines = _lines(tuple(self._names), self._rows)
 
 
 def _lesions_of(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -71,9 +87,12 @@ def _case_row(result: CaseResult, *, pseudonymise: bool) -> dict[str, str]:
     return row | hidden if pseudonymise else row
 
 
-def _write(path: Path, names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+def _lines(names: Sequence[str], rows: Sequence[Mapping[str, str]] | None = None) -> str:
+    """Rows as lines of CSV; the header without any."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    if rows is None:
+        writer.writeheader()
+    else:
+        writer.writerows(rows)
+    return text.getvalue()

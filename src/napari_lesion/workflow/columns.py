@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from napari_lesion.core.table import Column
+from napari_lesion.measure.rating import WHY_NOT
 from napari_lesion.measure.registry import FEATURES
 from napari_lesion.measure.spec import Family, Scale
 from napari_lesion.measure.uncertainty import FLAGS
@@ -13,8 +14,8 @@ from napari_lesion.measure.uncertainty import FLAGS
 OTHER = "other"
 """Group of columns that the registry of measures does not know."""
 
-INFORMATIVE = frozenset({"contrast_unknown", "modality_guessed", "not_hu"})
-"""Flags that say something of the study, not of the lesion: named, without a mark."""
+INFORMATIVE = frozenset({"contrast_unknown", "modality_guessed", "not_hu", *WHY_NOT})
+"""Flags that say something of the study or of a classifier, not of the measurements: named, without a mark."""
 
 HIGHER_MOMENTS = ("density_skewness", "density_kurtosis", "density_entropy_bits")
 AXES = (

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.augment import spread
+from napari_lesion.inference.backends.choose import preload as preload_backend
 from napari_lesion.inference.bundles.predict import predict_foreign
 from napari_lesion.inference.engine import Prediction, predict
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
+from napari_lesion.workflow.prepare import prepared_for_detection
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_classes, mark_lesions
 
@@ -61,8 +64,8 @@ class Detection:
         Lesions at the first threshold.
     table
         Their measurements.
-    device, backend
-        What the model ran on.
+    device, backend, precision
+        What the model ran on, and how exactly.
     windows
         Number of windows.
     seconds
@@ -84,6 +87,7 @@ class Detection:
     seconds: Mapping[str, float]
     organ: str
     notes: tuple[str, ...] = ()
+    precision: str = ""
 
     @property
     def total_seconds(self) -> float:
@@ -98,6 +102,13 @@ def request_for(
     return DetectRequest(study.volume, model, parameters or DetectParameters(), ReaderState.of(study), others)
 
 
+def preload(model: BundleInfo, parameters: DetectParameters) -> None:
+    """Import what a detection needs, in a thread beside the one that reads: half a second, or several."""
+    preload_backend(model, parameters.engine)
+    for name in ("cc3d", "edt", "scipy.spatial", "skimage.measure"):
+        import_module(name)
+
+
 def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Detection:
     """Run the model, mark lesions, and measure them.
 
@@ -110,10 +121,11 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
     """
     ctx = ctx or JobContext()
     model, parameters = request.model, request.parameters
+    looked_at = prepared_for_detection(request.volume, parameters.prepare, ctx)
     if model.foreign:
-        prediction = predict_foreign((request.volume, *request.others), model, parameters.engine, ctx)
+        prediction = predict_foreign((looked_at, *request.others), model, parameters.engine, ctx)
     else:
-        prediction = predict(request.volume, model, parameters.engine, ctx)
+        prediction = predict(looked_at, model, parameters.engine, ctx)
     began = time.perf_counter()
     ctx.step("Marking lesions")
     marks = _marks(request, prediction)
@@ -133,6 +145,7 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
         seconds=seconds,
         organ=prediction.organ.reason,
         notes=tuple(prediction.notes),
+        precision=prediction.precision,
     )
 
 

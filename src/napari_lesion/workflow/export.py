@@ -16,6 +16,7 @@ from napari_lesion.core.volume import LabelMap
 from napari_lesion.io.masks import verify_labels, write_labels
 from napari_lesion.io.records import write_json
 from napari_lesion.io.tables import write_table
+from napari_lesion.workflow.classify import classifier_record
 from napari_lesion.workflow.measure import StudyMeasurement, install_measurement, measure_study, request_for
 from napari_lesion.workflow.parameters import MASK_FORMATS as MASK_FORMATS
 from napari_lesion.workflow.parameters import ExportParameters as ExportParameters
@@ -41,11 +42,14 @@ class ExportRequest:
         Made when it is missing.
     parameters
         Choices of the user.
+    measured
+        The wanted measures of all lesions as they are now, where the caller has them; measured anew when None.
     """
 
     study: Study
     folder: Path
     parameters: ExportParameters = field(default_factory=ExportParameters)
+    measured: StudyMeasurement | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     study, parameters = request.study, request.parameters
     make_folder(request.folder)
     ctx.step("Measuring")
-    measurement = measure_study(replace(request_for(study), features=parameters.names))
+    measurement = request.measured or measure_study(replace(request_for(study), features=parameters.names))
     measured = measurement.table.ordered(study.lesions)
     if parameters.pseudonymise:
         measured = pseudonymous_table(measured)
@@ -127,6 +131,7 @@ def run_record(
         **product_record(),
         "input": input_record(study.volume, study.check, pseudonymise=parameters.pseudonymise),
         "detection": _detection(study),
+        "classifier": classifier_record(columns),
         "lesions": {
             "count": len(study.lesions),
             "edited": study.edited_labels,
@@ -150,6 +155,7 @@ def _detection(study: Study) -> dict[str, Any] | None:
         "min_volume_mm3": study.min_volume_mm3,
         "device": found.device,
         "backend": found.backend,
+        "precision": found.precision,
         "windows": found.windows,
         "organ": found.organ,
         "notes": list(found.notes),

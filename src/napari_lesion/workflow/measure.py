@@ -11,8 +11,11 @@ from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import LabelMap, Volume
+from napari_lesion.measure.boxes import boxes_of
 from napari_lesion.measure.engine import MeasureRequest, measure_lesions
-from napari_lesion.measure.registry import CORE
+from napari_lesion.measure.rating import RATING
+from napari_lesion.measure.registry import CORE, select
+from napari_lesion.workflow.classify import rate_lesions
 from napari_lesion.workflow.study import Study, with_identity
 from napari_lesion.workflow.surroundings import surroundings_of
 
@@ -78,13 +81,16 @@ def request_for(
 
 def measure_study(request: StudyMeasureRequest, ctx: JobContext | None = None) -> StudyMeasurement:
     """Measure, with what a detection found around; labels that are empty by now have no row."""
+    boxes = boxes_of(request.labels.array, request.only, request.boxes)
+    asked = any(spec in RATING for spec in select(request.features))
     wanted = MeasureRequest(
         request.lesions,
         request.features,
-        request.only,
-        request.boxes,
+        frozenset(boxes),
+        boxes,
         surroundings=surroundings_of(request.volume),
         probability=request.probability,
+        ratings=rate_lesions(request.volume, request.labels, boxes, ctx) if asked else {},
     )
     table = measure_lesions(request.volume, request.labels, wanted, ctx)
     return StudyMeasurement(table, request.only, request.revision)

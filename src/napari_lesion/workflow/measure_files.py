@@ -21,9 +21,11 @@ from napari_lesion.io.records import write_json
 from napari_lesion.io.tables import write_table
 from napari_lesion.measure.components import split_components
 from napari_lesion.measure.engine import MeasureRequest, MeasureSettings, measure_lesions
+from napari_lesion.measure.rating import RATING
 from napari_lesion.measure.registry import select
 from napari_lesion.measure.spec import Scale, scale_of
 from napari_lesion.workflow.claims import Claims
+from napari_lesion.workflow.classify import classifier_record, rate_lesions
 from napari_lesion.workflow.export import make_folder
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import MeasureParameters
@@ -146,6 +148,7 @@ def _measure(
     request: MeasureFilesRequest, volume: Volume, claims: Claims, surroundings: Surroundings, ctx: JobContext
 ) -> LesionTable:
     table = LesionTable()
+    asked = any(spec in RATING for spec in select(request.parameters.names))
     for mask in claims.masks:
         wanted = MeasureRequest(
             lesions={label: Lesion(label, Status.MANUAL) for label in mask.boxes},
@@ -157,6 +160,8 @@ def _measure(
             surroundings=surroundings,
         )
         with claims.shown(mask) as labels:
+            if asked:
+                wanted = replace(wanted, ratings=rate_lesions(volume, labels, mask.boxes, ctx))
             table = table.updated(measure_lesions(volume, labels, wanted, ctx))
     return _with_masks(request, table, claims) if len(claims.masks) > 1 else table
 
@@ -197,6 +202,7 @@ def _record(request: MeasureFilesRequest, study: Study, table: LesionTable) -> M
         "masks": _mask_names(request) if request.parameters.pseudonymise else [str(path) for path in request.masks],
         "parameters": _parameters(request.parameters),
         "settings": asdict(request.settings),
+        "classifier": classifier_record(table.columns),
         "lesions": {"count": len(table.rows)},
         "files": [request.out.name, request.record.name],
         "columns": [column_record(column) for column in table.columns],

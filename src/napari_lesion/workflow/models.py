@@ -10,7 +10,9 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.models.archive import unpack
 from napari_lesion.models.bundle import BundleInfo, OperatingPoint
-from napari_lesion.models.catalogue import find_bundle, list_bundles, read_any
+from napari_lesion.models.card import ModelCard
+from napari_lesion.models.card import read_card as read_model_card
+from napari_lesion.models.catalogue import bundle_folders, find_bundle, find_folder, list_bundles, read_any
 from napari_lesion.models.config.assessment import Assessment, Reason, assess
 from napari_lesion.models.config.grammar import Trust
 from napari_lesion.models.config.needs import Needs, Port, needs_of
@@ -22,17 +24,21 @@ __all__ = [
     "BundleInfo",
     "InstallRequest",
     "Installed",
+    "ModelCard",
     "ModelReport",
     "Needs",
     "OperatingPoint",
     "Port",
     "Reason",
     "Trust",
+    "bundle_folders",
+    "card_of",
     "check_model",
     "default_model",
     "find_model",
     "install",
     "list_models",
+    "read_model_card",
 ]
 
 AFTER_DETECTION = ("refinement", "classification")
@@ -125,6 +131,11 @@ def list_models() -> list[BundleInfo]:
 def find_model(name: str | Path | None) -> BundleInfo:
     """The bundle of this name or folder; the first one of the catalogue for None."""
     return find_bundle(name) if name else default_model()
+
+
+def card_of(name: str | Path) -> ModelCard:
+    """The card of the bundle of this name or folder, also of one that rates lesions."""
+    return read_model_card(find_folder(name))
 
 
 def default_model() -> BundleInfo:

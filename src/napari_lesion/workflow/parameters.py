@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated
 
 from napari_lesion.core.parameters import Param, check_ranges
-from napari_lesion.inference.settings import BACKENDS, DEVICES, FLIPS, FLIPS_HELP, EngineSettings
+from napari_lesion.inference.settings import (
+    BACKENDS,
+    DEVICES,
+    FLIPS,
+    FLIPS_HELP,
+    PRECISION_HELP,
+    PRECISIONS,
+    EngineSettings,
+)
 
 MASK_FORMATS = (".nii.gz", ".nrrd", ".mha")
 
@@ -80,10 +88,14 @@ class DetectParameters:
         ``auto``, ``cpu`` or ``cuda``.
     backend
         ``auto``, ``torch`` or ``openvino``.
+    precision
+        ``auto``, ``float32``, ``bf16`` or ``int8``.
     overlap
         Share of a window that overlaps its neighbour, 0 to 0.75; None for that of the model.
     flips
         ``none``, or the passes of a test-time augmentation: ``axes`` or ``all``.
+    prepare
+        Steps with blanks between them that are done on the image before the model looks at it; empty for none.
     """
 
     threshold: Annotated[
@@ -112,6 +124,7 @@ class DetectParameters:
     backend: Annotated[
         str, Param("Library that runs the model; auto takes the fastest one here", choices=BACKENDS)
     ] = "auto"
+    precision: Annotated[str, Param(PRECISION_HELP, choices=PRECISIONS)] = "auto"
     overlap: Annotated[
         float | None,
         Param(
@@ -119,6 +132,13 @@ class DetectParameters:
         ),
     ] = None
     flips: Annotated[str, Param(FLIPS_HELP, choices=FLIPS)] = "none"
+    prepare: Annotated[
+        str,
+        Param(
+            "Steps on the image before the model looks at it, with blanks between them, as `n4 nlm:strength=0.5`; "
+            "measured is the original (napari-lesion preprocess --list)"
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -126,7 +146,79 @@ class DetectParameters:
     @property
     def engine(self) -> EngineSettings:
         """The part that the inference engine needs."""
-        return EngineSettings(device=self.device, backend=self.backend, overlap=self.overlap, flips=self.flips)
+        return EngineSettings(
+            device=self.device,
+            backend=self.backend,
+            overlap=self.overlap,
+            flips=self.flips,
+            precision=self.precision,
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """What can be chosen for an evaluation.
+
+    Parameters
+    ----------
+    section
+        Section of the datalist; empty for testing, or else validation, or else training.
+    fold
+        Only the cases of this fold; None for all.
+    lesion_from
+        Value of the label map from which a voxel is lesion.
+    instances
+        Whether every value of the label map is one lesion, and not every connected part of it.
+    hit_iou
+        A mark hits a lesion when their intersection over union is above this.
+    tolerance_mm
+        Tolerance of the surface Dice, mm.
+    modality
+        Modality of all images; None for that of the file, or a guess.
+    """
+
+    section: Annotated[
+        str, Param("Section of the datalist: training, validation or testing; empty for the last one that has labels")
+    ] = ""
+    fold: Annotated[int | None, Param("Only the cases of this fold", low=0)] = None
+    lesion_from: Annotated[
+        int, Param("Value of the label maps from which a voxel is lesion, such as a number of readers", low=1)
+    ] = 1
+    instances: Annotated[
+        bool, Param("Every value of a label map is one lesion; otherwise every 26-connected part of it")
+    ] = False
+    hit_iou: Annotated[
+        float, Param("A mark hits a lesion when their intersection over union is above this", low=0.0, high=0.99)
+    ] = 0.1
+    tolerance_mm: Annotated[float, Param("Tolerance of the surface Dice", unit="mm", low=0.0, high=50.0)] = 1.0
+    modality: Annotated[
+        str | None, Param("Modality of all images, for files that do not say it", choices=MODALITIES)
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class AdaptParameters:
+    """What can be chosen for an adaptation.
+
+    Parameters
+    ----------
+    steps
+        Optimizer steps.
+    learning_rate
+        Peak of the schedule.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    steps: Annotated[int, Param("Steps of training; each looks at four windows", low=1, high=100000, step=50)] = 200
+    learning_rate: Annotated[float, Param("How far each step goes", low=1e-7, high=0.1, step=0.0001)] = 2e-4
+    device: Annotated[str, Param("Where to compute", choices=("auto", "cpu", "cuda"))] = "auto"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from napari_lesion.measure.distribution import Distribution
 from napari_lesion.measure.engine import MeasureRequest, MeasureSettings, lesion_context, measure_lesions
 from napari_lesion.measure.spec import Scale
 from napari_lesion.measure.tissue import CALCIUM_HU
+from napari_lesion.workflow.rating_words import rating_sentences
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.surroundings import surroundings_of
 
@@ -174,19 +175,23 @@ class SelectedRequest:
 
 @dataclass(frozen=True, eq=False)
 class Selected:
-    """What there is to see of one lesion; a part is None (or empty) where there is nothing to show."""
+    """What there is to see of one lesion; a part is None (or empty) where there is nothing to show.
+
+    ``rating`` holds sentences about how readers would rate it.
+    """
 
     label: int
     histogram: Histogram | None = None
     edge: Edge | None = None
     scale: SizeScale | None = None
     changes: tuple[Change, ...] = ()
+    rating: tuple[str, ...] = ()
 
 
 def selected_request(study: Study, label: int, model_row: Row | None = None) -> SelectedRequest | None:
     """Request to describe a lesion of a study; None as long as it has not been measured."""
     lesion, row = study.lesions.get(label), study.table.rows.get(label, {})
-    box = _box_of(row)
+    box = box_of_row(row)
     if lesion is None or box is None:
         return None
     return SelectedRequest(
@@ -225,7 +230,7 @@ def describe_selected(request: SelectedRequest, ctx: JobContext | None = None) -
     ctx.step("Describing the lesion", 1, 3)
     edge = edge_of(context)
     ctx.step("Describing the lesion", 2, 3)
-    return Selected(label, histogram, edge, size_scale(request), changes(request))
+    return Selected(label, histogram, edge, size_scale(request), changes(request), rating_sentences(request.row))
 
 
 def histogram_of(context: LesionContext) -> Histogram | None:
@@ -349,7 +354,8 @@ def _half_width(request: SelectedRequest, name: str) -> float:
     return _number(request.row, error) if error else math.nan
 
 
-def _box_of(row: Row) -> Box | None:
+def box_of_row(row: Row) -> Box | None:
+    """Native box (z, y, x) that a row of measurements states; None as long as it states none."""
     bounds = [(_number(row, first), _number(row, last)) for first, last in BOX]
     if not all(math.isfinite(first) and math.isfinite(last) for first, last in bounds):
         return None

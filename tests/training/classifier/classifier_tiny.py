@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_lesion.training.classifier.crops import CropSpec
+from napari_lesion.inference.rating.crops import CropSpec
 from napari_lesion.training.classifier.recipe import Recipe
 from napari_lesion.training.classifier.slices import RATINGS, NoduleSlice
 from napari_lesion.training.folds import load_folds

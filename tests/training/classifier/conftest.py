@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from napari_lesion.evaluation import classification
+from napari_lesion.evaluation import bootstrap
 from napari_lesion.training.classifier import boosting
 
 
@@ -14,5 +14,5 @@ from napari_lesion.training.classifier import boosting
 def _few_trees_and_resamples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(boosting.BOOSTING, "max_iter", 15)
-        patch.setattr(classification, "RESAMPLES", 60)
+        patch.setattr(bootstrap, "RESAMPLES", 60)
         yield

@@ -12,13 +12,13 @@ import torch
 from classifier_tiny import TINY, collection
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.inference.rating.heads import Heads, apply_heads, calibration_from_json
 from napari_lesion.inference.trees import Trees
 from napari_lesion.training.classifier.bundle import gather, shipped_weights, write_bundle
-from napari_lesion.training.classifier.calibration import calibration_from_json
 from napari_lesion.training.classifier.cross_validate import NETWORK, report, sources, without_nan
 from napari_lesion.training.classifier.fit import TrainingSet
 from napari_lesion.training.classifier.fold_scores import cross_fitted
-from napari_lesion.training.classifier.judged import Heads, Truths, apply_heads
+from napari_lesion.training.classifier.judged import Truths
 from napari_lesion.training.classifier.measured import Measures
 from napari_lesion.training.classifier.network import predict_logits
 from napari_lesion.training.classifier.networks import folder_of, held_out_singles, train_and_predict

@@ -9,14 +9,13 @@ import pytest
 from classifier_tiny import collection, disc, nodule, write_slices
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.inference.rating.crops import CropSpec, signed_depth
 from napari_lesion.training.classifier.crops import (
     Augmentation,
     CropSource,
-    CropSpec,
     augmented_crops,
     crop_source,
     plain_crops,
-    signed_depth,
 )
 from napari_lesion.training.classifier.slices import load_slices, votes_of
 from napari_lesion.training.classifier.targets import (
@@ -100,7 +99,7 @@ def test_ordinal_targets_are_shares_of_readers_and_give_back_the_mean() -> None:
 def test_signed_depth_is_zero_at_the_border_between_pixels() -> None:
     mask = np.zeros((9, 9), dtype=bool)
     mask[:, 4:] = True
-    depth = signed_depth(mask, 0.5)
+    depth = signed_depth(mask, (0.5, 0.5))
     assert depth[4, 3:6].tolist() == pytest.approx([-0.25, 0.25, 0.75])
 
 

@@ -11,13 +11,23 @@ from classifier_tiny import TINY, collection, nodule
 
 from napari_lesion.core.errors import InputError, ModelError
 from napari_lesion.evaluation.classification import roc_auc
+from napari_lesion.inference.rating.heads import calibration_from_json, columns
+from napari_lesion.inference.rating.scores import (
+    CALCIFIED,
+    MALIGNANCY,
+    N_SCORES,
+    TEXTURE,
+    BoostedModel,
+    boosted_scores,
+    logit_of_rating,
+)
 from napari_lesion.inference.trees import Trees
-from napari_lesion.training.classifier.boosting import BoostedModel, export_trees, fit_boosted
-from napari_lesion.training.classifier.calibration import calibration_from_json, choose_method, fit_calibration
+from napari_lesion.training.classifier.boosting import export_trees, fit_boosted
+from napari_lesion.training.classifier.calibration import choose_method, fit_calibration
 from napari_lesion.training.classifier.cross_validate import boosted_without, report, without_nan
 from napari_lesion.training.classifier.fit import TrainingSet, train_network
 from napari_lesion.training.classifier.fold_scores import CrossFitted, Nested, cross_fitted, nested
-from napari_lesion.training.classifier.judged import Truths, columns, judge
+from napari_lesion.training.classifier.judged import Truths, judge
 from napari_lesion.training.classifier.measured import Measures, measure_slices
 from napari_lesion.training.classifier.network import build_network, make_targets, predict_logits, rating_loss, views
 from napari_lesion.training.classifier.networks import (
@@ -26,16 +36,7 @@ from napari_lesion.training.classifier.networks import (
     held_out_singles,
     train_and_predict,
 )
-from napari_lesion.training.classifier.scores import (
-    CALCIFIED,
-    MALIGNANCY,
-    N_SCORES,
-    TEXTURE,
-    boosted_scores,
-    diameter_scores,
-    logit_of_rating,
-    network_scores,
-)
+from napari_lesion.training.classifier.scores import diameter_scores, network_scores
 from napari_lesion.training.classifier.slices import in_folds
 from napari_lesion.training.classifier.targets import N_OUTPUTS
 

@@ -9,8 +9,9 @@ import torch
 
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.batches import CONSENSUS, IGNORED, SHARE, CropBatches, cut, scan_negatives
+from napari_lesion.training.refiner.batches import CropBatches, scan_negatives
 from napari_lesion.training.refiner.config import Stretch
+from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE, cut
 from napari_lesion.training.refiner.nodules import cube_nodules, slice_nodules
 from napari_lesion.training.scenes import LESION, load_scenes
 

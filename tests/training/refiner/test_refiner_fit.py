@@ -13,9 +13,10 @@ import torch
 from napari_lesion.core.errors import InputError
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
+from napari_lesion.training.named import build
 from napari_lesion.training.refiner.__main__ import main
-from napari_lesion.training.refiner.batches import CONSENSUS, IGNORED, SHARE
-from napari_lesion.training.refiner.config import CropConfig, build, load_crop_config, read_record, write_record
+from napari_lesion.training.refiner.config import CropConfig, load_crop_config, read_record, write_record
+from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.refiner.fit import CropData, crop_loss, fit_stretch
 from napari_lesion.training.refiner.measure import TwoStages, alone, measure, readers
 from napari_lesion.training.refiner.nodules import slice_nodules, split
@@ -30,7 +31,7 @@ def _target() -> torch.Tensor:
 
 
 def test_ignored_voxels_cost_nothing(tiny_crops: CropConfig) -> None:
-    overlap = build("overlap", tiny_crops.overlap)
+    overlap = build("loss", tiny_crops.overlap)
     target = _target()
     target[:, IGNORED, 0] = 1
     logits = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -40,7 +41,7 @@ def test_ignored_voxels_cost_nothing(tiny_crops: CropConfig) -> None:
 
 
 def test_the_share_of_the_readers_is_what_the_cross_entropy_wants(tiny_crops: CropConfig) -> None:
-    overlap = build("overlap", tiny_crops.overlap)
+    overlap = build("loss", tiny_crops.overlap)
     inside = _target()[:, CONSENSUS, None] > 0
 
     def entropy(probability: float, soft: float) -> float:
@@ -127,7 +128,7 @@ def test_a_folder_is_not_shared_by_two_runs(tiny_crops: CropConfig, tmp_path: Pa
     [
         ("network", {"_target_": "NoSuchNet"}),
         ("network", {"_target_": "UNet", "channels": [4, 8]}),
-        ("overlap", {"_target_": "DiceLoss", "no_such": 1}),
+        ("loss", {"_target_": "DiceLoss", "no_such": 1}),
         ("optimizer", {}),
     ],
 )

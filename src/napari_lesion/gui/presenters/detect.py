@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -159,6 +159,13 @@ class DetectPresenter:
             self.choose_model(0)
         self._on_study(self._session.study)
 
+    def reload(self, name: str) -> None:
+        """List the models again, and take the one of this name."""
+        self._models = list_models()
+        chosen = next((place for place, model in enumerate(self._models) if model.name == name), 0)
+        self._view.show_models(self._models, chosen)
+        self.choose_model(chosen)
+
     def choose_model(self, index: int) -> None:
         """Take another model of the list."""
         if 0 <= index < len(self._models):
@@ -183,7 +190,8 @@ class DetectPresenter:
             missing = "No study is open" if study is None else "No model is chosen"
             self._view.show_error(LesionError(missing, todo="Open a study first" if study is None else "Choose one"))
             return
-        request = request_for(study, model, self._view.parameters())
+        parameters = replace(self._view.parameters(), prepare=self._session.preparation)
+        request = request_for(study, model, parameters)
         listener = JobListener(
             partial(self._detected, study), self._failed, self._view.show_progress, self._cancelled
         )

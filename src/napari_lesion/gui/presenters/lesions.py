@@ -25,6 +25,7 @@ NAMES = {
     "density_mean": "Mean value",
     "flags": "Flags",
     "probability": "Probability",
+    "malignancy_suspicious_probability": "Suspicious to readers",
 }
 
 

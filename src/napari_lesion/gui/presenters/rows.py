@@ -10,6 +10,7 @@ from napari_lesion.core.lesion import Lesion, Review, Status
 from napari_lesion.core.table import Column, LesionTable, Row, Value
 from napari_lesion.gui.presenters.tips import column_tip, tip
 from napari_lesion.workflow.columns import INFORMATIVE, flag_words, flags_about, flags_in, is_unreliable
+from napari_lesion.workflow.rating_words import SUSPICIOUS, TEXTURE, rating_sentences
 
 DASH = "–"
 CHECK, CROSS = "✓", "✕"
@@ -21,12 +22,13 @@ WHOLE = ("HU", "mm³", "mm3")
 """Units of values that are shown without decimals."""
 
 LABEL, PROBABILITY, AXES, VOLUME, MEAN, FLAGS = "label", "probability", "axes", "volume_mm3", "density_mean", "flags"
-MAIN = (LABEL, PROBABILITY, AXES, VOLUME, "mean_diameter_mm", MEAN, "nodule_type", FLAGS)
+MAIN = (LABEL, PROBABILITY, SUSPICIOUS, AXES, VOLUME, "mean_diameter_mm", MEAN, "nodule_type", FLAGS)
 """What a radiologist reads, from left to right. ``axes`` holds both axes, ``density_mean`` is that of the scale."""
 
 TITLES = {
     LABEL: "#",
     PROBABILITY: "p",
+    SUSPICIOUS: "Susp.",
     VOLUME: "Volume",
     "mean_diameter_mm": "Ø",
     "nodule_type": "Type",
@@ -219,6 +221,14 @@ def _probability(subject: Subject, _column: ShownColumn) -> Cell:
     return Cell(f"{value:.2f}", tip=tip(f"Largest probability inside the mask: {value:.3f}"), sort=(0, value))
 
 
+def _suspicious(subject: Subject, _column: ShownColumn) -> Cell:
+    value = as_float(subject.row.get(SUSPICIOUS))
+    if value is None:
+        return Cell(DASH, tip=_why(subject))
+    texture = str(subject.row.get(TEXTURE) or "")
+    return Cell(f"{value:.2f}", texture, tip(*rating_sentences(subject.row)), (0, value))
+
+
 def _axes(subject: Subject, _column: ShownColumn) -> Cell:
     row = subject.row
     long, short = (_with_error(subject, name) for name in ("long_axis_mm", "short_axis_mm"))
@@ -325,6 +335,7 @@ CellMaker = Callable[[Subject, ShownColumn], Cell]
 _MAKERS: dict[str, CellMaker] = {
     LABEL: _label,
     PROBABILITY: _probability,
+    SUSPICIOUS: _suspicious,
     AXES: _axes,
     VOLUME: _volume,
     FLAGS: _flags,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from qtpy.QtCore import Qt, QUrl, Signal
-from qtpy.QtGui import QDesktopServices
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -24,6 +23,7 @@ from napari_lesion.core.findings import Level
 from napari_lesion.core.jobs import Progress
 from napari_lesion.gui import actions
 from napari_lesion.gui.presenters.detect import ThresholdState
+from napari_lesion.gui.widgets.card import CardDialog
 from napari_lesion.gui.widgets.forms import ParameterForm
 from napari_lesion.gui.widgets.icons import pixmap
 from napari_lesion.gui.widgets.parts import button, column, heading, line, row, say, set_icon, tool
@@ -31,7 +31,7 @@ from napari_lesion.gui.widgets.theme import Palette
 from napari_lesion.gui.widgets.threshold import ThresholdSlider
 from napari_lesion.workflow.detect import DetectParameters
 from napari_lesion.workflow.fit import Fit
-from napari_lesion.workflow.models import BundleInfo
+from napari_lesion.workflow.models import BundleInfo, bundle_folders
 
 LIGHTS = {Level.GREEN: "good", Level.YELLOW: "caution", Level.RED: "bad"}
 BAR_STEPS = 1000
@@ -55,7 +55,8 @@ class DetectPanel(QWidget):
         self._model: BundleInfo | None = None
         self._suggestion: float | None = None
         self.stage = ""
-        self._form = ParameterForm(defaults, leave_out=("threshold",))
+        self.cards: CardDialog | None = None
+        self._form = ParameterForm(defaults, leave_out=("threshold", "prepare"))
         self._defaults = defaults
         self._build()
 
@@ -74,7 +75,6 @@ class DetectPanel(QWidget):
         """Show defaults and operating points of the chosen model."""
         self._model = model
         self._models.setToolTip(model.description or model.title)
-        self._card.setEnabled(model.card is not None)
         self._slider.set_points(model.operating_points)
         self._form.suggest(min_volume_mm3=model.min_volume_mm3, overlap=model.overlap)
 
@@ -181,9 +181,12 @@ class DetectPanel(QWidget):
         return str(self._message.text())
 
     def open_card(self) -> None:
-        """Show the model card in the browser or text viewer of the system."""
-        if self._model is not None and self._model.card is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._model.card)))
+        """Show the model card, with those of the other models at hand."""
+        if self._model is None:
+            return
+        if self.cards is None:
+            self.cards = CardDialog(self)
+        self.cards.show_cards(bundle_folders(), self._model.path)
 
     def _build(self) -> None:
         layout = column(self)

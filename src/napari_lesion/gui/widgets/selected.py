@@ -28,6 +28,7 @@ class SelectedPanel(QCollapsible):
         self.layout().setSpacing(0)
         self.histogram, self.edge, self.size = HistogramPlot(), EdgePlot(), SizePlot()
         self._nothing = line("dim", wrap=True)
+        self._rating = line("dim", wrap=True)
         self._changes = line("dim", wrap=True)
         self._error = line("error", wrap=True)
         self._plots = QWidget()
@@ -46,11 +47,13 @@ class SelectedPanel(QCollapsible):
         self._plots.setVisible(selected is not None)
         if selected is None:
             say(self._changes, "")
+            say(self._rating, "")
             return
         self.histogram.show_histogram(selected.histogram, colour)
         self.edge.show_edge(selected.edge, colour)
         self.size.show_scale(selected.scale, colour)
         say(self._changes, change_sentence(selected.changes))
+        say(self._rating, " ".join(selected.rating))
 
     def show_error(self, error: LesionError) -> None:
         """Show what went wrong."""
@@ -84,7 +87,7 @@ class SelectedPanel(QCollapsible):
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(0, 2, 0, 0)
         layout.setSpacing(4)
-        for widget in (self._nothing, self._error, self._plots, self._changes):
+        for widget in (self._nothing, self._error, self._plots, self._rating, self._changes):
             layout.addWidget(widget)
         self.addWidget(inside)
 

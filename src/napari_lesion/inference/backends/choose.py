@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from ctypes.util import find_library
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.backends.precision import precision_for
+from napari_lesion.inference.backends.telemetry import import_openvino
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
+
+MOST_TOGETHER: Final = 4
+NO_BF16: Final = "This processor does not compute in bfloat16: float32 was taken."
 
 
 @cache
@@ -50,9 +58,37 @@ def chosen(settings: EngineSettings) -> tuple[str, str]:
     return device, backend
 
 
-def batch_for(settings: EngineSettings, device: str) -> int:
-    """Windows computed together."""
-    return settings.batch or (4 if device.startswith("cuda") else 1)
+def batch_for(settings: EngineSettings, device: str, backend: str = "") -> int:
+    """Windows computed together.
+
+    OpenVINO computes each window on cores of its own, since the layers of one small window leave cores idle; PyTorch
+    on the CPU shares one window among all cores.
+    """
+    if settings.batch or device.startswith("cuda"):
+        return settings.batch or MOST_TOGETHER
+    return 1 if backend == "torch" else min(MOST_TOGETHER, settings.threads or usable_cpus())
+
+
+def usable_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def preload(bundle: BundleInfo, settings: EngineSettings) -> None:
+    """Import the libraries that will run a bundle, so that this happens while something else is waited for.
+
+    What is missing or cannot be used is told when the backend is opened, not here.
+    """
+    from napari_lesion.inference.backends.openvino_backend import is_converted
+
+    try:
+        _, backend = chosen(settings)
+        if backend == "openvino":
+            import_openvino()
+        if backend == "torch" or bundle.foreign or not is_converted(bundle):
+            import_module("monai.networks.nets")
+    except (ImportError, ModelError):
+        return
 
 
 def open_backend(
@@ -70,12 +106,15 @@ def open_backend(
     from napari_lesion.inference.backends.torch_backend import TorchBackend
 
     device, backend = chosen(settings)
+    precision = precision_for(bundle, settings, device, backend)
+    notes = () if precision == settings.precision or settings.precision == "auto" else (NO_BF16,)
     if backend == "torch":
-        return TorchBackend(bundle, device, settings.threads), ()
+        return TorchBackend(bundle, device, settings.threads, precision), notes
     from napari_lesion.inference.backends.openvino_backend import OpenVinoBackend
 
+    threads = settings.threads or usable_cpus()
     try:
-        return OpenVinoBackend(bundle, batch_for(settings, device), settings.threads, ctx), ()
+        return OpenVinoBackend(bundle, batch_for(settings, device), threads, ctx, precision), notes
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         note = f"OpenVINO could not be used ({reason}); PyTorch computed instead, more slowly"

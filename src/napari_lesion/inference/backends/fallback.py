@@ -55,7 +55,7 @@ class LastingBackend:
         self._told: tuple[str, ...] = ()
         self._lowered = False
         self._backend = self._open()
-        self._most = self.batch = batch_for(self._settings, self._backend.device)
+        self._most = self.batch = batch_for(self._settings, self._backend.device, self._backend.name)
 
     @property
     def name(self) -> str:
@@ -66,6 +66,11 @@ class LastingBackend:
     def device(self) -> str:
         """Where it computes now."""
         return self._backend.device
+
+    @property
+    def precision(self) -> str:
+        """How exactly it computes now."""
+        return self._backend.precision
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -115,7 +120,7 @@ class LastingBackend:
             count = "one window" if self._most == 1 else f"{self._most} windows"
             whose = "card" if self._on_card else "computer"
             self._tell(f"Memory of the {whose} ran short: went on with {count} at a time")
-            if not self._on_card:  # a network that was compiled for a batch computes no smaller one
+            if not self._on_card:  # each window of a batch holds memory of its own
                 self._backend.close()
                 self._settings = replace(self._settings, batch=self._most)
                 self._backend = self._open()

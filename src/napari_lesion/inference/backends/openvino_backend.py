@@ -1,13 +1,13 @@
-"""OpenVINO on the CPU: the network is converted once, kept in the user's cache folder, and compiled in float32."""
+"""OpenVINO on the CPU: the network is converted once, kept in the user's cache folder, and compiled at each start."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -15,133 +15,185 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.backends.folding import fold_tail
 from napari_lesion.inference.backends.memory import memory_guard, network_guard
+from napari_lesion.inference.backends.precision import processor_has_bf16
 from napari_lesion.inference.backends.telemetry import import_openvino
 from napari_lesion.inference.cache import cache_folder
-from napari_lesion.models.bundle import BundleInfo
-from napari_lesion.models.safety import sha256_of
+from napari_lesion.inference.settings import BF16, FLOAT32, INT8
+from napari_lesion.models.bundle import QUANTISED, BundleInfo
+from napari_lesion.models.safety import inside, sha256_of
 
 FloatArray = npt.NDArray[np.float32]
 
-CACHE_VERSION: Final = 2
+CACHE_VERSION: Final = 3
 PREPARING: Final = "Preparing the model (first time only)"
 FILES: Final = ("model.xml", "model.bin")
 DIGESTS: Final = "sha256.json"
 
 
 class OpenVinoBackend:
-    """Runs a bundle with OpenVINO on the CPU, float32.
+    """Runs a bundle with OpenVINO on the CPU.
 
     Parameters
     ----------
     bundle
         The model.
     batch
-        Windows a call; the compiled network has this shape.
+        Windows computed at the same time, each on its share of the threads.
     threads
-        CPU threads; 0 for all that this process may use.
+        CPU threads of all of them together.
     ctx
         Told about the conversion, which takes 2 to 15 s the first time.
+    precision
+        ``float32``, ``bf16``, or ``int8`` for the INT8 network that the bundle holds.
 
     Notes
     -----
     The precision is set explicitly: without it OpenVINO computes in bfloat16 on processors that have it, and
-    results would differ between machines.
+    nothing would say so. What of an INT8 network is not quantised is computed in bfloat16 where the processor can.
     """
 
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, bundle: BundleInfo, batch: int = 1, threads: int = 0, ctx: JobContext | None = None) -> None:
+    def __init__(
+        self,
+        bundle: BundleInfo,
+        batch: int = 1,
+        threads: int = 1,
+        ctx: JobContext | None = None,
+        precision: str = FLOAT32,
+    ) -> None:
         openvino = import_openvino()
         core = openvino.Core()
-        shape = _input_shape(bundle, batch)
         with memory_guard(self.device):
-            model = _converted(bundle, shape, core, openvino, ctx or JobContext())
+            if precision == INT8:
+                model = _quantised(bundle, core)
+            else:
+                model = _converted(bundle, core, openvino, ctx or JobContext())
+            hint = "bf16" if precision == BF16 or (precision == INT8 and processor_has_bf16()) else "f32"
             compiled = core.compile_model(
                 model,
                 "CPU",
                 {
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "NUM_STREAMS": "1",
-                    "INFERENCE_NUM_THREADS": str(threads or usable_cpus()),
+                    "INFERENCE_PRECISION_HINT": hint,
+                    "NUM_STREAMS": str(batch),
+                    "INFERENCE_NUM_THREADS": str(max(batch, threads)),
                 },
             )
+        self.precision = precision
         self._bundle = bundle
-        self._batch = batch
-        self._request: Any = compiled.create_infer_request()
+        self._requests: list[Any] = [compiled.create_infer_request() for _ in range(batch)]
 
     def infer(self, windows: FloatArray) -> FloatArray:
-        """Probability of lesion (n, x, y, z) of windows (n, channels, x, y, z); the last batch may be smaller."""
-        n = len(windows)
-        if n < self._batch:
-            windows = np.concatenate([windows, np.zeros((self._batch - n, *windows.shape[1:]), np.float32)])
+        """Probability of lesion (n, x, y, z) of windows (n, channels, x, y, z)."""
+        results: list[FloatArray] = []
         with network_guard(self._bundle, self.device):
-            result: FloatArray = self._request.infer({0: windows})[0].copy()
-        return result[:n]
+            for first in range(0, len(windows), len(self._requests)):
+                running = list(zip(self._requests, windows[first : first + len(self._requests)], strict=False))
+                for request, window in running:
+                    request.start_async({0: np.ascontiguousarray(window[None])}, share_inputs=True)
+                for request, _ in running:
+                    request.wait()
+                    results.append(request.get_output_tensor().data.copy())
+        return np.concatenate(results)
 
     def close(self) -> None:
         """Forget the compiled network."""
-        self._request = None
+        self._requests = []
 
 
-def usable_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def is_converted(bundle: BundleInfo, batch: int = 1) -> bool:
+def is_converted(bundle: BundleInfo) -> bool:
     """Whether the converted network is in the cache, so that torch is not needed."""
     try:
-        return (_folder(bundle, _input_shape(bundle, batch)) / DIGESTS).is_file()
+        return (_folder(bundle) / DIGESTS).is_file()
     except PackageNotFoundError:
         return False
 
 
-def _input_shape(bundle: BundleInfo, batch: int) -> list[int]:
-    return [batch, bundle.channels, *bundle.roi_size]
+def input_shape(bundle: BundleInfo) -> list[int]:
+    """Shape of the one window that a call computes."""
+    return [1, bundle.channels, *bundle.roi_size]
 
 
-def _folder(bundle: BundleInfo, shape: list[int]) -> Path:
-    return cache_folder() / "openvino" / cache_key(bundle, shape)
+def _folder(bundle: BundleInfo) -> Path:
+    return cache_folder() / "openvino" / cache_key(bundle)
 
 
-def cache_key(bundle: BundleInfo, shape: list[int]) -> str:
-    """Name of the converted network: weights, definition, shape and the versions that made it."""
+def cache_key(bundle: BundleInfo) -> str:
+    """Name of the converted network: weights, definition, shape and the versions that made it.
+
+    float32 and bfloat16 share it: they differ in how the same network is compiled, which is done at every start.
+    """
     parts = {
         "cache": CACHE_VERSION,
         "weights": bundle.weights_sha256,
         "network": dict(bundle.network_def),
         "output": [bundle.activation, bundle.lesion_channel],
-        "shape": shape,
+        "shape": input_shape(bundle),
         "versions": {name: version(name) for name in ("openvino", "torch", "monai")},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _converted(bundle: BundleInfo, shape: list[int], core: Any, openvino: Any, ctx: JobContext) -> Any:
+def _converted(bundle: BundleInfo, core: Any, openvino: Any, ctx: JobContext) -> Any:
     """The network as OpenVINO's model, from the cache when it is there and whole."""
-    folder = _folder(bundle, shape)
+    folder = _folder(bundle)
     if _is_whole(folder):
         return core.read_model(folder / FILES[0])
     ctx.step(PREPARING, 0, 3)
-    import torch
-
     from napari_lesion.inference.backends.network import probability_network
 
-    network, example = probability_network(bundle), torch.zeros(shape)
+    network = probability_network(bundle)
     ctx.step(PREPARING, 1, 3)
+    model = convert(network, input_shape(bundle), openvino, lambda: ctx.step(PREPARING, 2, 3))
+    _store(model, folder, openvino)
+    ctx.step(PREPARING, 3, 3)
+    return model
+
+
+def convert(network: Any, shape: list[int], openvino: Any, traced: Callable[[], None] = lambda: None) -> Any:
+    """A torch network as OpenVINO's model of one static shape, its last layers folded.
+
+    Parameters
+    ----------
+    network
+        ``torch.nn.Module`` in evaluation mode.
+    shape
+        Of the input.
+    openvino
+        The module.
+    traced
+        Called between the two steps, for progress.
+    """
+    import torch
+
+    example = torch.zeros(shape)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing warns of every shape that becomes a constant, as it shall here
         # convert_model traces by itself too, and then runs the network several times to check: 7 s instead of 2
         trace: Any = torch.jit.trace
-        traced = trace(network, example, check_trace=False)
-        ctx.step(PREPARING, 2, 3)
-        model = openvino.convert_model(traced, example_input=example, input=shape)
-    _store(model, folder, openvino)
-    ctx.step(PREPARING, 3, 3)
+        graph = trace(network, example, check_trace=False)
+        traced()
+        model = openvino.convert_model(graph, example_input=example, input=shape)
+    fold_tail(model, openvino)
+    return model
+
+
+def _quantised(bundle: BundleInfo, core: Any) -> Any:
+    """The INT8 network of a bundle, of the very bytes that its metadata states."""
+    paths = [inside(bundle.path, name) for name in QUANTISED]
+    same = all(sha256_of(path) == bundle.quantised[name] for path, name in zip(paths, QUANTISED, strict=True))
+    model = core.read_model(paths[0]) if same else None
+    if model is None or list(model.input(0).get_partial_shape().to_shape()) != input_shape(bundle):
+        raise ModelError(
+            f"The INT8 network of the model {bundle.name} is not usable",
+            "its files or its window differ from what the metadata state",
+            "Copy or install the bundle again, or choose another precision",
+        )
     return model
 
 

@@ -1,4 +1,4 @@
-"""PyTorch, on the CPU in float32 or on a CUDA card with autocast."""
+"""PyTorch, on the CPU or on a CUDA card, with autocast where less than float32 is asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from napari_lesion.inference.backends.memory import memory_guard, network_guard
 from napari_lesion.inference.backends.network import probability_network
+from napari_lesion.inference.settings import BF16, FLOAT16, FLOAT32
 from napari_lesion.models.bundle import BundleInfo
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,22 +26,26 @@ class TorchBackend:
         ``cpu`` or ``cuda``.
     threads
         CPU threads; 0 leaves torch's choice.
+    precision
+        ``float32``, or ``float16`` or ``bf16`` under autocast, in which instance norms and the activation stay in
+        float32.
 
     Notes
     -----
-    On CUDA the network runs in float16 under autocast, channels last; instance norms and the activation stay in
-    float32.
+    On CUDA the memory layout is channels last.
     """
 
     name = "torch"
 
-    def __init__(self, bundle: BundleInfo, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, bundle: BundleInfo, device: str = "cpu", threads: int = 0, precision: str = FLOAT32) -> None:
         import torch
 
         self._torch: Any = torch
         self._kind = device
         self._bundle = bundle
         self._short = False
+        self.precision = precision
+        self._type = {FLOAT16: torch.float16, BF16: torch.bfloat16}.get(precision)
         self._before = torch.get_num_threads()
         if threads:
             torch.set_num_threads(threads)
@@ -58,7 +63,7 @@ class TorchBackend:
         self._short = self._kind == "cuda"
         with network_guard(self._bundle, self.device), torch.inference_mode():
             batch = torch.from_numpy(windows).to(self._kind)
-            with torch.autocast(self._kind, dtype=torch.float16, enabled=self._kind == "cuda"):
+            with torch.autocast(self._kind, dtype=self._type, enabled=self._type is not None):
                 result = self._network(batch)
             probability: FloatArray = result.float().cpu().numpy()
         self._short = False

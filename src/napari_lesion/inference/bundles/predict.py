@@ -67,6 +67,7 @@ def predict_foreign(
         seconds={"bundle": time.perf_counter() - began},
         device=device,
         backend="MONAI",
+        precision="",  # its own steps decide
     )
     return _understood(prediction, output, volumes[0].grid)
 

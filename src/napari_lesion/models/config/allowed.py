@@ -83,12 +83,24 @@ def _table() -> dict[str, str]:
     for name in _BOX_TRANSFORMS:
         place = f"monai.apps.detection.transforms.dictionary.{name}"
         table[name] = table[place] = place
+    for place in _PREPARATION:
+        table[place] = place
     for short, full in _DETECTION.items():
         table[short] = table[full] = full
     for name in ("VistaPreTransformd", "VistaPostTransformd"):
         table[f"monai.apps.vista3d.transforms.{name}"] = f"monai.apps.vista3d.transforms.{name}"
     return table
 
+
+_PREPARATION: Final = tuple(
+    f"napari_lesion.preprocess.{name}{form}"
+    for name in (
+        "filters.CLAHE", "filters.CurvatureFlow", "filters.N4BiasFieldCorrection", "filters.NonLocalMeans",
+        "masks.BodyMask", "masks.BrainMask", "masks.LungMask",
+    )
+    for form in ("", "d")
+)  # fmt: skip
+"""The steps of this package; they compute and nothing else."""
 
 _DETECTION: Final = {
     "AnchorGenerator": "monai.apps.detection.utils.anchor_utils.AnchorGenerator",

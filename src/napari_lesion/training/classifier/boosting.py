@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.inference.rating.scores import BoostedModel
 from napari_lesion.inference.trees import LEAF, Trees
 from napari_lesion.training.classifier.slices import MAX_READERS, NoduleSlice
 from napari_lesion.training.classifier.targets import calcified, texture_classes
@@ -26,41 +26,6 @@ BOOSTING: dict[str, Any] = {
     "random_state": 2026,
 }
 """Arguments of scikit-learn's histogram gradient boosting; fixed beforehand, not searched."""
-
-
-@dataclass(frozen=True, eq=False)
-class BoostedModel:
-    """Three boosted models of the same measures.
-
-    Parameters
-    ----------
-    malignancy
-        The readers' mean rating, 1 to 5.
-    texture
-        Logits of the classes, which weigh the same.
-    calcified
-        Logit.
-    """
-
-    malignancy: Trees
-    texture: Trees
-    calcified: Trees
-
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Arrays by name."""
-        return {f"{part}.{name}": array for part in PARTS for name, array in getattr(self, part).to_arrays().items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], n_features: int) -> BoostedModel:
-        """Read what `to_arrays` gave; ModelError where it is damaged."""
-        split = {
-            part: {name.partition(".")[2]: arrays[name] for name in arrays if name.startswith(f"{part}.")}
-            for part in PARTS
-        }
-        return cls(*(Trees.from_arrays(split[part], n_features) for part in PARTS))
-
-
-PARTS = ("malignancy", "texture", "calcified")
 
 
 def fit_boosted(nodules: Sequence[NoduleSlice], measures: FloatArray, train: IntArray) -> BoostedModel:

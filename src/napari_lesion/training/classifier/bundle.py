@@ -1,6 +1,6 @@
 """Write the classifier as a MONAI bundle with its figures and its card.
 
-``python -m napari_lesion.training.classifier.bundle --data DATA --run DIR --figures figures.json --out BUNDLE``
+``python -m napari_lesion.training.classifier.bundle --data DATA --run DIR --figures nested.json --out BUNDLE``
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +17,10 @@ import numpy as np
 import typer
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.inference.rating.heads import Heads
 from napari_lesion.training.bundle import half_precision, write_configs
 from napari_lesion.training.checkpoints import load_weights, save_atomically
-from napari_lesion.training.classifier.bundle_config import KEPT_OUTPUTS, inference_config, metadata
+from napari_lesion.training.classifier.bundle_config import LIMITS, inference_config, metadata
 from napari_lesion.training.classifier.cross_validate import (
     BOOSTED,
     DIAMETER,
@@ -29,11 +30,12 @@ from napari_lesion.training.classifier.cross_validate import (
     sources,
 )
 from napari_lesion.training.classifier.fold_scores import cross_fitted
-from napari_lesion.training.classifier.judged import Heads, Truths, fit_heads
+from napari_lesion.training.classifier.judged import Truths, fit_heads
 from napari_lesion.training.classifier.measured import Measures, measure_slices
 from napari_lesion.training.classifier.networks import folder_of, held_out_singles
 from napari_lesion.training.classifier.recipe import Recipe
 from napari_lesion.training.classifier.slices import NoduleSlice, load_slices
+from napari_lesion.training.classifier.targets import KEPT_OUTPUTS
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +44,6 @@ LINEAR = ("temperature", "platt")
 """Calibrations that a bundle can state; steps would tie lesions."""
 
 TEMPLATE = "card.md.j2"
-FIGURES = "figures.json"
 HISTORY = "history.md"
 
 
@@ -63,9 +64,11 @@ class Shipped:
     heads
         Calibrations by name of the model.
     figures
-        Report of `cross_validate`.
+        Report of `cross_validate` that the card is about.
     patients
         Everyone who was trained on.
+    beside
+        Further reports that the card names: ``cross_fitted`` of `cross_validate`, ``cubes`` of `check_cubes`.
     """
 
     recipe: Recipe
@@ -75,6 +78,7 @@ class Shipped:
     heads: dict[str, Heads]
     figures: dict[str, Any]
     patients: tuple[str, ...]
+    beside: dict[str, Any] = field(default_factory=dict)
 
 
 def shipped_weights(path: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
@@ -132,6 +136,7 @@ def gather(
 def write_bundle(folder: Path, shipped: Shipped) -> None:
     """Write configs, weights, trees, figures and card; the licence stands beside them."""
     own = {
+        "ships": ENSEMBLE,
         "members": list(shipped.networks),
         "heads": {name: _plain(heads) for name, heads in shipped.heads.items()},
         "measures": list(shipped.measures),
@@ -147,8 +152,8 @@ def write_bundle(folder: Path, shipped: Shipped) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     save_atomically(shipped.networks, folder / "models" / "model.pt")
     np.savez_compressed(folder / "models" / "trees.npz", allow_pickle=False, **shipped.trees)
-    text = json.dumps(shipped.figures, indent=1) + "\n"
-    (folder / "docs" / FIGURES).write_text(text, encoding="utf-8")
+    for name, content in {"figures": shipped.figures, **shipped.beside}.items():
+        (folder / "docs" / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     write_card(folder, shipped)
 
 
@@ -167,6 +172,8 @@ def write_card(folder: Path, shipped: Shipped) -> Path:
     card = environment.from_string(text).render(
         recipe=shipped.recipe,
         figures=shipped.figures,
+        beside=shipped.beside,
+        limits=LIMITS,
         models=[name for name in (DIAMETER, BOOSTED, NETWORK, ENSEMBLE) if name in shipped.figures["models"]],
         best=ENSEMBLE,
         members=len(shipped.networks),
@@ -187,14 +194,28 @@ def _figure(value: float | None, digits: int = 3) -> str:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with lidc_slices.")],
     run: Annotated[Path, typer.Option(help="Folder of the trained networks.")],
-    figures: Annotated[Path, typer.Option(help="Report of the cross-validation of the same run.")],
+    figures: Annotated[
+        Path, typer.Option(help="Report of the cross-validation of the same run, best the nested one.")
+    ],
     out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    cross_fitted: Annotated[
+        Path | None, typer.Option(help="Report of the cross-validation that is not nested.")
+    ] = None,
+    cubes: Annotated[Path | None, typer.Option(help="Report of check_cubes.")] = None,
 ) -> None:
     """Write the bundle of a finished run."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     nodules = load_slices(data)
-    found = json.loads(figures.read_text(encoding="utf-8"))
-    write_bundle(out, gather(nodules, measure_slices(nodules, run / "measures.npz"), run, found, Recipe()))
+    found = _read(figures)
+    shipped = gather(nodules, measure_slices(nodules, run / "measures.npz"), run, found, Recipe())
+    further = {"cross_fitted": cross_fitted, "cubes": cubes}
+    beside = {name: _read(path) for name, path in further.items() if path is not None}
+    write_bundle(out, replace(shipped, beside=beside))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 if __name__ == "__main__":

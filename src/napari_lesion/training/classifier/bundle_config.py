@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from napari_lesion.inference.rating.heads import Heads, Logistic
 from napari_lesion.training.bundle import SCHEMA
-from napari_lesion.training.classifier.calibration import Logistic
-from napari_lesion.training.classifier.judged import Heads
 from napari_lesion.training.classifier.network import network_arguments
 from napari_lesion.training.classifier.recipe import Recipe
-from napari_lesion.training.classifier.targets import CALCIFIED_OUTPUT, TEXTURE_OUTPUTS, TEXTURES, outputs_of
+from napari_lesion.training.classifier.targets import KEPT_OUTPUTS, TEXTURES
 
-KEPT_OUTPUTS = (
-    *range(outputs_of("malignancy").start, outputs_of("malignancy").stop),
-    *range(TEXTURE_OUTPUTS.start, TEXTURE_OUTPUTS.stop),
-    CALCIFIED_OUTPUT,
-)
-"""Outputs that ship: malignancy above 1, 2, 3 and 4, three textures, calcified. The other ratings only taught it."""
+LIMITS = {
+    "max_slice_spacing_mm": 5.0,
+    "max_pixel_mm": 1.25,
+    "diameter_mm": [1.5, 36.0],
+    "min_aerated_share": 0.15,
+    "aerated_hu": [-970, -500],
+}
+"""What a lesion must be like to be rated. Of the 2,317 slices, 1 is smaller, none is larger, and 5 have less aerated
+lung beside them; slices are 0.6 to 5 mm thick, pixels 0.46 to 0.98 mm wide."""
 
 COLUMNS = (
     "image",
@@ -33,9 +35,14 @@ _CENTRED_SLICE = (
 )
 _VIEWS = "$lambda x: [v for q in range(4) for v in (torch.rot90(x, q, (2, 3)), torch.rot90(x, q, (2, 3)).flip(3))]"
 _LOGITS = (
-    "$lambda x: torch.stack([torch.func.functional_call(@network, w, (v,)) for w in @members for v in @views(x)])"
-    ".mean(0)[0]"
+    "$lambda x: torch.stack([torch.cat([torch.func.functional_call(@network, w, (v,)) for v in @views(x)]).mean(0) "
+    "for w in @members])"
 )
+_SCORES = (
+    "$lambda x: torch.cat((torch.logit(torch.sigmoid(x[:, :4]).mean(1, keepdim=True).clamp(1e-3, 1 - 1e-3)), "
+    "x[:, 4:]), 1).mean(0)"
+)
+"""Scores of each member from its logits, then their mean, as the program takes it."""
 
 
 def inference_config(recipe: Recipe, heads: Heads) -> dict[str, Any]:
@@ -75,8 +82,11 @@ def inference_config(recipe: Recipe, heads: Heads) -> dict[str, Any]:
         },
         "views": _VIEWS,
         "logits": _LOGITS,
+        "scores": _SCORES,
         "answers": _answers(heads),
-        "rows": "$[[item['name'], *@answers(@logits(item['input'].as_tensor()[None]))] for item in @dataset]",
+        "rows": (
+            "$[[item['name'], *@answers(@scores(@logits(item['input'].as_tensor()[None])))] for item in @dataset]"
+        ),
         "initialize": ["$torch.set_grad_enabled(False)"],
         "run": [
             "$os.makedirs(@output_dir, exist_ok=True)",
@@ -132,17 +142,16 @@ def _preprocessing(recipe: Recipe) -> list[Any]:
 
 
 def _answers(heads: Heads) -> str:
-    """Expression that turns the mean logits of one lesion into probabilities."""
+    """Expression that turns the scores of one lesion into probabilities."""
     parts = (heads.suspicious, heads.texture, heads.calcified)
     logistic = [part for part in parts if isinstance(part, Logistic)]
     if len(logistic) != len(parts):
         raise ValueError("the calibrations of a bundle must be logistic")
     suspicious, texture, calcified = logistic
-    rating = "torch.logit(torch.sigmoid(x[:4]).mean().clamp(1e-3, 1 - 1e-3))[None]"
-    first = f"torch.sigmoid({suspicious.weights[0].tolist()[0]!r} * {rating} + {suspicious.bias.tolist()[0]!r})"
+    first = f"torch.sigmoid({suspicious.weights[0].tolist()[0]!r} * x[:1] + {suspicious.bias.tolist()[0]!r})"
     # torch.mv and not the operator: MONAI reads an @ as the beginning of a reference.
-    linear = f"torch.mv(torch.tensor({texture.weights.tolist()}), x[4:7]) + torch.tensor({texture.bias.tolist()})"
-    last = f"torch.sigmoid({calcified.weights[0].tolist()[0]!r} * x[7:] + {calcified.bias.tolist()[0]!r})"
+    linear = f"torch.mv(torch.tensor({texture.weights.tolist()}), x[1:4]) + torch.tensor({texture.bias.tolist()})"
+    last = f"torch.sigmoid({calcified.weights[0].tolist()[0]!r} * x[4:] + {calcified.bias.tolist()[0]!r})"
     return f"$lambda x: [round(float(p), 6) for p in torch.cat(({first}, torch.softmax({linear}, 0), {last}))]"
 
 
@@ -224,6 +233,7 @@ def metadata(recipe: Recipe, own: dict[str, Any], patients: Sequence[str], auc: 
             "size": crop.size,
             "intensity": {"a_min": crop.a_min, "a_max": crop.a_max, "b_min": 0.0, "b_max": 1.0, "clip": True},
             "textures": list(TEXTURES),
+            "limits": LIMITS,
             **own,
             "training_patients": list(patients),
         },

@@ -3,80 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.errors import InputError
-
-FloatArray = npt.NDArray[np.float64]
+from napari_lesion.inference.rating.heads import Calibration, Logistic, Steps
 
 METHODS = ("temperature", "platt", "isotonic")
 STRENGTH = 10.0
 """Inverse L2 penalty of the logistic fits; weak, so that a perfect separation stays finite."""
-
-
-@dataclass(frozen=True, eq=False)
-class Logistic:
-    """Softmax or sigmoid of a linear map of scores.
-
-    Parameters
-    ----------
-    weights
-        Shape (class, score); one row stands for the second of two classes.
-    bias
-        Shape (class,).
-    """
-
-    weights: FloatArray
-    bias: FloatArray
-
-    def __call__(self, scores: npt.NDArray[np.floating]) -> FloatArray:
-        """Probabilities: of the second class, shape (lesion,), with one row; of each class otherwise."""
-        from scipy.special import expit, softmax
-
-        linear = np.asarray(scores, dtype=np.float64) @ self.weights.T + self.bias
-        probability: FloatArray = expit(linear[:, 0]) if len(self.weights) == 1 else softmax(linear, axis=1)
-        return probability
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a bundle."""
-        return {"kind": "logistic", "weights": self.weights.tolist(), "bias": self.bias.tolist()}
-
-
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """Isotonic regression of one score: linear between points, flat outside.
-
-    Parameters
-    ----------
-    scores, probabilities
-        The points, ascending.
-    """
-
-    scores: FloatArray
-    probabilities: FloatArray
-
-    def __call__(self, scores: npt.NDArray[np.floating]) -> FloatArray:
-        """Probability of the second class, shape (lesion,)."""
-        probability: FloatArray = np.interp(np.asarray(scores)[:, 0], self.scores, self.probabilities)
-        return probability
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a bundle."""
-        return {"kind": "steps", "scores": self.scores.tolist(), "probabilities": self.probabilities.tolist()}
-
-
-Calibration = Logistic | Steps
-
-
-def calibration_from_json(content: dict[str, Any]) -> Calibration:
-    """Read what `to_json` wrote."""
-    if content["kind"] == "logistic":
-        return Logistic(np.asarray(content["weights"], dtype=float), np.asarray(content["bias"], dtype=float))
-    return Steps(np.asarray(content["scores"], dtype=float), np.asarray(content["probabilities"], dtype=float))
 
 
 def fit_calibration(

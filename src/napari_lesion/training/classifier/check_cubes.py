@@ -18,6 +18,8 @@ import numpy.typing as npt
 import typer
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.inference.rating.heads import apply_heads
+from napari_lesion.inference.rating.scores import boosted_scores
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.classifier.crops import crop_source
 from napari_lesion.training.classifier.cross_validate import (
@@ -31,12 +33,12 @@ from napari_lesion.training.classifier.cross_validate import (
 )
 from napari_lesion.training.classifier.cubes import load_cubes
 from napari_lesion.training.classifier.fold_scores import cross_fitted
-from napari_lesion.training.classifier.judged import Judged, Truths, apply_heads, figures_of, fit_heads
+from napari_lesion.training.classifier.judged import Judged, Truths, figures_of, fit_heads
 from napari_lesion.training.classifier.measured import Measures, measure_slice, measure_slices
 from napari_lesion.training.classifier.network import build_network, predict_logits
 from napari_lesion.training.classifier.networks import folder_of
 from napari_lesion.training.classifier.recipe import Recipe
-from napari_lesion.training.classifier.scores import boosted_scores, diameter_scores, network_scores
+from napari_lesion.training.classifier.scores import diameter_scores, network_scores
 from napari_lesion.training.classifier.slices import NoduleSlice, in_folds, load_slices
 from napari_lesion.training.classifier.targets import TEXTURES
 from napari_lesion.training.folds import N_FOLDS

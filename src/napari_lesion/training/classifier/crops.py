@@ -9,32 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.inference.rating.crops import CropSpec, signed_depth
 from napari_lesion.training.classifier.slices import MAX_READERS, NoduleSlice
 
 if TYPE_CHECKING:
     import torch
-
-BoolArray = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class CropSpec:
-    """Shape and scaling of the network's input.
-
-    Parameters
-    ----------
-    size
-        Pixels along an edge.
-    pixel_mm
-        Edge of a pixel.
-    a_min, a_max
-        HU that become 0 and 1; values outside are clipped.
-    """
-
-    size: int = 48
-    pixel_mm: float = 0.6
-    a_min: float = -1000.0
-    a_max: float = 1000.0
 
 
 @dataclass(frozen=True)
@@ -110,17 +89,6 @@ class CropSource:
         return cls(*(torch.from_numpy(arrays[name].astype(np.float32)) for name in names))
 
 
-def signed_depth(mask: BoolArray, spacing_mm: float) -> npt.NDArray[np.float32]:
-    """Distance to the border of a mask, mm, positive inside and negative outside; the border lies between pixels."""
-    import edt
-
-    inside = edt.edt(mask, anisotropy=(spacing_mm, spacing_mm), black_border=False)
-    outside = edt.edt(~mask, anisotropy=(spacing_mm, spacing_mm), black_border=False)
-    half = spacing_mm / 2
-    depth: npt.NDArray[np.float32] = np.where(mask, inside - half, half - outside).astype(np.float32)
-    return depth
-
-
 def crop_source(nodules: Sequence[NoduleSlice]) -> CropSource:
     """Prepare nodules of one image size for cropping."""
     import torch
@@ -129,7 +97,7 @@ def crop_source(nodules: Sequence[NoduleSlice]) -> CropSource:
     for nodule in nodules:
         consensus = nodule.consensus
         masks = [consensus, *nodule.masks[:MAX_READERS]]
-        depth = [signed_depth(mask, nodule.spacing_mm) for mask in masks]
+        depth = [signed_depth(mask, (nodule.spacing_mm, nodule.spacing_mm)) for mask in masks]
         depths.append(np.stack(depth + [depth[0]] * (1 + MAX_READERS - len(depth))))
         centres.append(np.argwhere(consensus).mean(axis=0)[::-1])
     return CropSource(

@@ -19,15 +19,16 @@ import numpy.typing as npt
 import typer
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.inference.rating.scores import BoostedModel, boosted_scores
 from napari_lesion.training.checkpoints import JsonLog
-from napari_lesion.training.classifier.boosting import BoostedModel, fit_boosted
+from napari_lesion.training.classifier.boosting import fit_boosted
 from napari_lesion.training.classifier.calibration import METHODS
 from napari_lesion.training.classifier.fold_scores import FoldScores, cross_fitted, nested
 from napari_lesion.training.classifier.judged import Truths, figures_of, gains, judge
 from napari_lesion.training.classifier.measured import Measures, measure_slices
 from napari_lesion.training.classifier.networks import HeldOut, folder_of, held_out_singles
 from napari_lesion.training.classifier.recipe import Recipe
-from napari_lesion.training.classifier.scores import boosted_scores, diameter_scores, network_scores
+from napari_lesion.training.classifier.scores import diameter_scores, network_scores
 from napari_lesion.training.classifier.slices import NoduleSlice, in_folds, load_slices
 from napari_lesion.training.folds import N_FOLDS
 

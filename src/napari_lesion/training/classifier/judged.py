@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.evaluation.bootstrap import bootstrap
 from napari_lesion.evaluation.classification import (
     BINS,
     adaptive_calibration_error,
     auc_gain,
     balanced_accuracy,
     binary_figures,
-    bootstrap,
     confusion,
     expected_calibration_error,
     reliability,
     roc_auc,
 )
-from napari_lesion.training.classifier.calibration import METHODS, Calibration, choose_method, fit_calibration
+from napari_lesion.inference.rating.heads import Heads, apply_heads, columns
+from napari_lesion.inference.rating.scores import CALCIFIED, MALIGNANCY, N_SCORES, TEXTURE
+from napari_lesion.training.classifier.calibration import METHODS, choose_method, fit_calibration
 from napari_lesion.training.classifier.fold_scores import FoldScores, IntArray
-from napari_lesion.training.classifier.scores import CALCIFIED, MALIGNANCY, N_SCORES, TEXTURE
 from napari_lesion.training.classifier.slices import NoduleSlice
 from napari_lesion.training.classifier.targets import TEXTURES, calcified, suspicious, texture_classes
 from napari_lesion.training.folds import N_FOLDS
+
+SIZE_EDGES_MM = (0, 4, 6, 8, 10, 15, 20, 100)
+"""Edges of the sizes of the curve of what fails."""
+WORST = 6
+"""Failures of each kind that are named."""
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -40,18 +47,22 @@ class Truths:
 
     Parameters
     ----------
-    patients, fold, diameter_mm, agreed
+    names, patients, fold, diameter_mm, agreed
         Of each nodule; agreed is one of three or four readers.
+    malignancy
+        Mean rating, NaN where nobody rated.
     suspicious, calcified
         0 or 1, NaN where undecided or not rated.
     texture
         Class, -1 where not rated.
     """
 
+    names: npt.NDArray[np.str_]
     patients: npt.NDArray[np.str_]
     fold: IntArray
     diameter_mm: FloatArray
     agreed: BoolArray
+    malignancy: FloatArray
     suspicious: npt.NDArray[np.float32]
     texture: IntArray
     calcified: npt.NDArray[np.float32]
@@ -60,32 +71,16 @@ class Truths:
     def of(cls, nodules: Sequence[NoduleSlice]) -> Truths:
         """Collect them."""
         return cls(
+            np.array([nodule.name for nodule in nodules]),
             np.array([nodule.patient_id for nodule in nodules]),
             np.array([nodule.fold for nodule in nodules]),
             np.array([nodule.diameter_mm for nodule in nodules]),
             np.array([nodule.agreed for nodule in nodules]),
+            np.array([nodule.mean("malignancy") for nodule in nodules]),
             suspicious(nodules),
             texture_classes(nodules),
             calcified(nodules),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """What is fitted after the networks: one calibration for each answer.
-
-    Parameters
-    ----------
-    suspicious, texture, calcified
-        Scores to probabilities.
-    method
-        How the first was calibrated.
-    """
-
-    suspicious: Calibration
-    texture: Calibration
-    calcified: Calibration
-    method: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +109,6 @@ class Judged:
     def ranked(self) -> FloatArray:
         """Score of a suspicious rating by which nodules are put in order."""
         return self.suspicious if self.ranking is None else self.ranking
-
-
-def columns(first: int | slice, width: int) -> list[int]:
-    """Columns of one answer among the scores of one model or of several side by side."""
-    own = [first] if isinstance(first, int) else list(range(first.start, first.stop))
-    return [start + column for start in range(0, width, N_SCORES) for column in own]
 
 
 def fit_heads(
@@ -154,16 +143,6 @@ def fit_heads(
     )
 
 
-def apply_heads(heads: Heads, scores: npt.NDArray[np.float32]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Probability of a suspicious rating, of each texture, of calcification."""
-    width = scores.shape[1]
-    return (
-        heads.suspicious(scores[:, columns(MALIGNANCY, width)]),
-        heads.texture(scores[:, columns(TEXTURE, width)]),
-        heads.calcified(scores[:, columns(CALCIFIED, width)]),
-    )
-
-
 def judge(scores: FoldScores, truths: Truths, methods: Sequence[str] = METHODS) -> Judged:
     """Calibrate each fold on the others and put the folds together."""
     count = len(truths.patients)
@@ -188,6 +167,47 @@ def figures_of(judged: Judged, truths: Truths) -> dict[str, Any]:
         "texture": _texture_figures(judged, truths, agreed),
         "texture_any_readers": _texture_figures(judged, truths, np.ones_like(agreed)),
         "calcified": _binary(judged.calcified, truths.calcified, truths, agreed, judged.calcified),
+        "size_curve": size_curve(judged, truths),
+        "failures": failures(judged, truths),
+    }
+
+
+def size_curve(judged: Judged, truths: Truths) -> list[dict[str, Any]]:
+    """What is judged wrongly at a probability of one half, by size; nodules of three and four readers."""
+    known = truths.agreed & ~np.isnan(truths.suspicious)
+    wrong = (judged.suspicious >= 0.5) != (truths.suspicious == 1)
+    curve = []
+    for low, high in pairwise(SIZE_EDGES_MM):
+        sized = known & (truths.diameter_mm >= low) & (truths.diameter_mm < high)
+        positive = truths.suspicious == 1
+        curve.append(
+            {
+                "from_mm": low,
+                "to_mm": high,
+                "suspicious": int((sized & positive).sum()),
+                "missed": int((sized & positive & wrong).sum()),
+                "not_suspicious": int((sized & ~positive).sum()),
+                "wrongly_suspicious": int((sized & ~positive & wrong).sum()),
+            }
+        )
+    return curve
+
+
+def failures(judged: Judged, truths: Truths) -> dict[str, list[dict[str, Any]]]:
+    """The nodules of three and four readers that are judged worst, the worst first."""
+    error = np.where(truths.agreed, judged.suspicious - truths.suspicious, np.nan)
+    order = np.argsort(np.nan_to_num(error))
+    found = {"missed": order[:WORST], "wrongly_suspicious": order[::-1][:WORST]}
+    return {kind: [_failure(judged, truths, int(place)) for place in places] for kind, places in found.items()}
+
+
+def _failure(judged: Judged, truths: Truths, place: int) -> dict[str, Any]:
+    return {
+        "nodule": str(truths.names[place]),
+        "patient": str(truths.patients[place]),
+        "diameter_mm": float(truths.diameter_mm[place]),
+        "mean_malignancy": float(truths.malignancy[place]),
+        "probability": float(judged.suspicious[place]),
     }
 
 

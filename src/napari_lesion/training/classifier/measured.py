@@ -1,8 +1,4 @@
-"""Measurements of the engine on one slice, as the input of the boosted model.
-
-A slice is measured as a volume of one slice, 1 mm thick whatever the scan, so that nothing depends on the scanner's
-thickness; what its boundary is like is measured on a prism of several such slices.
-"""
+"""Measurements of the engine on the slices of the training set, as the input of the boosted model."""
 
 from __future__ import annotations
 
@@ -14,22 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.core.grid import Grid
-from napari_lesion.core.volume import LabelMap, Modality, Volume
+from napari_lesion.measure.axial_slice import measure_axial_slice
 from napari_lesion.training.classifier.slices import NoduleSlice
-
-FLAT_FAMILIES = ("size", "shape", "density", "histogram")
-PRISM_FAMILIES = ("boundary",)
-PRISM_SLICES = 9
-"""Slices of the prism that the boundary is measured on: an edge profile needs a surface that is not all rim."""
-
-LEFT_OUT = (
-    *("bbox_i", "bbox_j", "bbox_k", "bbox_s", "manual_"),
-    *("flatness", "pca_least", "ellipsoid_axis_3", "craniocaudal"),
-)
-"""Beginnings of names that say where the crop lies, what a reader drew, or how thick the slice is."""
-
-THICKNESS_MM = 1.0
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -54,23 +36,8 @@ class Measures:
 
 def measure_slice(nodule: NoduleSlice) -> dict[str, float]:
     """All numbers of the engine for the consensus of one nodule; NaN where undefined."""
-    found = _measured(nodule, FLAT_FAMILIES, 1)
-    return {**found, **_measured(nodule, PRISM_FAMILIES, PRISM_SLICES)}
-
-
-def _measured(nodule: NoduleSlice, families: tuple[str, ...], slices: int) -> dict[str, float]:
-    from napari_lesion.measure.engine import MeasureRequest, measure_lesions
-
     edge = nodule.spacing_mm
-    grid = Grid((nodule.image.shape[1], nodule.image.shape[0], slices), (edge, edge, THICKNESS_MM))
-    volume = Volume(np.repeat(nodule.image[None], slices, axis=0), grid, Modality.CT)
-    labels = LabelMap(np.repeat(nodule.consensus[None].astype(np.uint16), slices, axis=0), grid)
-    row = measure_lesions(volume, labels, MeasureRequest(features=families)).rows[1]
-    return {
-        name: float(value)
-        for name, value in row.items()
-        if isinstance(value, int | float) and name not in ("label", "probability") and not name.startswith(LEFT_OUT)
-    }
+    return measure_axial_slice(nodule.image, nodule.consensus, (edge, edge))
 
 
 def measure_slices(nodules: Sequence[NoduleSlice], cache: Path) -> Measures:

@@ -27,9 +27,6 @@ from napari_lesion.training.classifier.targets import (
 if TYPE_CHECKING:
     import torch
 
-VIEWS = 8
-"""Turns and flips of a crop whose outputs are averaged."""
-
 
 def network_arguments(recipe: Recipe, outputs: int = N_OUTPUTS) -> dict[str, Any]:
     """Arguments of `monai.networks.nets.ResNet`, as the bundle states them too."""
@@ -144,7 +141,7 @@ def views(crops: torch.Tensor) -> list[torch.Tensor]:
 def predict_logits(
     network: torch.nn.Module, source: CropSource, recipe: Recipe, indices: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Logits of nodules, mean over `VIEWS` turns and flips, shape (nodule, `N_OUTPUTS`)."""
+    """Logits of nodules, mean over the eight turns and flips of a crop, shape (nodule, `N_OUTPUTS`)."""
     import torch
 
     network.eval()

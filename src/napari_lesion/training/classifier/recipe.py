@@ -6,7 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-from napari_lesion.training.classifier.crops import Augmentation, CropSpec
+from napari_lesion.inference.rating.crops import CropSpec
+from napari_lesion.training.classifier.crops import Augmentation
 
 
 @dataclass(frozen=True)

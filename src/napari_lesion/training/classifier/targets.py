@@ -39,6 +39,14 @@ def outputs_of(rating: str) -> slice:
     return slice(start, start + len(LEVELS))
 
 
+KEPT_OUTPUTS = (
+    *range(outputs_of("malignancy").start, outputs_of("malignancy").stop),
+    *range(TEXTURE_OUTPUTS.start, TEXTURE_OUTPUTS.stop),
+    CALCIFIED_OUTPUT,
+)
+"""Outputs that ship: malignancy above 1, 2, 3 and 4, three textures, calcified. The other ratings only taught it."""
+
+
 def ordinal_targets(nodules: Sequence[NoduleSlice]) -> FloatArray:
     """Share of the readers above each level, shape (nodule, `N_ORDINAL`); NaN where nobody rated."""
     rows = []

@@ -9,20 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.training.refiner.config import Stretch
+from napari_lesion.training.refiner.crops import Crop, cut
 from napari_lesion.training.refiner.nodules import Nodule
-from napari_lesion.training.scenes import IGNORE, LESION, Scene
+from napari_lesion.training.refiner.transplant import Graft, Host, transplanted
+from napari_lesion.training.scenes import Scene
 
 if TYPE_CHECKING:
     import torch
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
 Points = npt.NDArray[np.int64]
-Crop = dict[str, FloatArray]
 Batch = dict[str, "torch.Tensor"]
 
 KEYS = ("image", "target")
-SHARE, CONSENSUS, IGNORED = 0, 1, 2
-"""Channels of the target."""
 
 
 class CropBatches:
@@ -38,6 +37,8 @@ class CropBatches:
         Seed of the run.
     negatives
         Scans with points (n, 3) that crops without a nodule are centred on.
+    grafts, hosts
+        Nodules that can be set into other places, and the scans with these places.
     """
 
     def __init__(
@@ -46,11 +47,15 @@ class CropBatches:
         stretch: Stretch,
         seed: int,
         negatives: Sequence[tuple[Scene, Points]] = (),
+        grafts: Sequence[Graft] = (),
+        hosts: Sequence[Host] = (),
     ) -> None:
+        self._grafts, self._hosts = list(grafts), list(hosts)
         self._nodules = [(nodule, nodule.center) for nodule in nodules]
         self._stretch = stretch
         self._seed = seed
         self._negatives = list(negatives)
+        self._shares = _shares([scene for scene, _ in self._negatives])
         self._augment = crop_augmentation(nodules[0].image.ndim)
 
     def __len__(self) -> int:
@@ -70,7 +75,11 @@ class CropBatches:
         return {key: torch.stack([torch.as_tensor(crop[key]) for crop in done]) for key in KEYS}
 
     def _positive(self, rng: np.random.Generator) -> Crop:
-        nodule, center = self._nodules[int(rng.integers(len(self._nodules)))]
+        if self._grafts and self._hosts and rng.random() < self._stretch.transplanted:
+            nodule = transplanted(self._grafts, self._hosts, rng)
+            center = nodule.center
+        else:
+            nodule, center = self._nodules[int(rng.integers(len(self._nodules)))]
         jitter = self._stretch.jitter
         return cut(
             (nodule.image, nodule.label, nodule.share),
@@ -79,11 +88,19 @@ class CropBatches:
         )
 
     def _negative(self, rng: np.random.Generator) -> Crop:
-        scene, points = self._negatives[int(rng.integers(len(self._negatives)))]
+        scene, points = self._negatives[int(rng.choice(len(self._negatives), p=self._shares))]
         center = points[int(rng.integers(len(points)))] + rng.integers(
             -self._stretch.jitter, self._stretch.jitter + 1, 3
         )
         return cut((scene.image, scene.label, None), center, self._stretch.roi)
+
+
+def _shares(scenes: Sequence[Scene]) -> FloatArray:
+    """How often each case is drawn: all scans together as often as all cubes."""
+    scan = np.array([scene.case.kind == "scan" for scene in scenes], dtype=bool)
+    kinds = [kind for kind in (scan, ~scan) if kind.any()]
+    shares: FloatArray = sum((kind / kind.sum() / len(kinds) for kind in kinds), np.zeros(len(scan)))
+    return shares
 
 
 def scan_negatives(scenes: Sequence[Scene], mined: Mapping[str, Points]) -> list[tuple[Scene, Points]]:
@@ -94,42 +111,6 @@ def scan_negatives(scenes: Sequence[Scene], mined: Mapping[str, Points]) -> list
         for scene, points in pairs
     ]
     return [(scene, points) for scene, points in pairs if len(points)]
-
-
-def cut(arrays: tuple[Any, Any, Any], center: Points, roi: int) -> Crop:
-    """Cut a crop; beyond the faces the image is mirrored and the target is ignored.
-
-    Parameters
-    ----------
-    arrays
-        Image, label and share of two or three axes; a share of None is the consensus.
-    center
-        Voxel in the middle of the crop; may lie outside.
-    roi
-        Edge, voxels.
-
-    Returns
-    -------
-    dict
-        ``image`` (1, ...) and ``target`` (3, ...): share, consensus, ignored; float32.
-    """
-    image, label, share = arrays
-    mirrored, inside = [], np.ones((roi,) * image.ndim, dtype=bool)
-    for axis, (middle, length) in enumerate(zip(center, image.shape, strict=True)):
-        index = np.arange(roi) + int(middle) - roi // 2
-        shape = [roi if other == axis else 1 for other in range(image.ndim)]
-        inside &= ((index >= 0) & (index < length)).reshape(shape)
-        period = max(2 * (length - 1), 1)
-        folded = np.mod(index, period)
-        mirrored.append(np.minimum(folded, period - folded))
-    window = np.ix_(*mirrored)
-    consensus = (label[window] == LESION) & inside
-    part = consensus if share is None else np.where(inside, share[window], 0)
-    ignored = ~inside | (label[window] == IGNORE)
-    return {
-        "image": image[window].astype(np.float32)[None],
-        "target": np.stack([part, consensus, ignored]).astype(np.float32),
-    }
 
 
 def crop_augmentation(spatial_dims: int) -> Any:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_lesion.core.errors import InputError
-from napari_lesion.training.config import Intensity
+from napari_lesion.training.config import Intensity, read_preset
+from napari_lesion.training.named import build
 
 if TYPE_CHECKING:
     import torch
-
-PREFIXES = {"network": "monai.networks.nets", "overlap": "monai.losses", "optimizer": "torch.optim"}
-"""Module of a name that is given without one."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,11 @@ class Stretch:
         Largest distance of the nodule's centre from the middle of the crop, voxels an axis.
     learning_rate
         Peak of the warm-up and cosine schedule.
+    transplanted
+        Share of the crops with a nodule whose nodule is set into another place of another lung.
+    mine_first
+        Search the training cases with the weights so far, and centre the crops without a nodule on the marks that
+        lie off every lesion.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Stretch:
     negatives: int = 0
     jitter: int = 6
     learning_rate: float = 1e-3
+    transplanted: float = 0.0
+    mine_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,44 +168,7 @@ def load_crop_config(name: str) -> CropConfig:
     InputError
         When there is none, or it is not valid.
     """
-    own = files("napari_lesion.training.presets") / f"{name}.json"
-    source = own if own.is_file() else Path(name)
-    if not source.is_file():
-        raise InputError(f"There is no training preset {name}", "it is neither a preset's name nor a file")
-    try:
-        return CropConfig.from_json(json.loads(source.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
-        raise InputError(f"The training preset {name} is not valid", str(error)) from error
-
-
-def build(kind: str, definition: dict[str, Any], *args: Any, **more: Any) -> Any:
-    """Instantiate what a configuration names.
-
-    Parameters
-    ----------
-    kind
-        ``network``, ``overlap`` or ``optimizer``: where a name without a module is looked for.
-    definition
-        ``_target_`` and arguments, as in a MONAI bundle.
-    args, more
-        Further arguments.
-
-    Raises
-    ------
-    InputError
-        When there is no such class, or it does not take these arguments.
-    """
-    from monai.utils import optional_import
-
-    content = dict(definition)
-    module, _, name = str(content.pop("_target_", "")).rpartition(".")
-    made, found = optional_import(module or PREFIXES[kind], name=name)
-    if not found:
-        raise InputError(f"There is no {kind} named {name}", f"{module or PREFIXES[kind]} has none of this name")
-    try:
-        return made(*args, **content, **more)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The {kind} {name} cannot be made", str(error)) from error
+    return CropConfig.from_json(read_preset(name))
 
 
 def build_crop_network(config: CropConfig, spatial_dims: int) -> torch.nn.Module:

@@ -9,19 +9,28 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.training.checkpoints import JsonLog, TrainingState, load_weights, save_atomically
-from napari_lesion.training.refiner.batches import CONSENSUS, IGNORED, SHARE, Batch, CropBatches
-from napari_lesion.training.refiner.config import CropConfig, Stretch, build, build_crop_network
+from napari_lesion.training.checkpoints import (
+    JsonLog,
+    TrainingState,
+    load_weights,
+    running_average,
+    save_atomically,
+)
+from napari_lesion.training.named import build
+from napari_lesion.training.network import expect_background
+from napari_lesion.training.refiner.batches import Batch, CropBatches
+from napari_lesion.training.refiner.config import CropConfig, Stretch, build_crop_network
+from napari_lesion.training.refiner.crops import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.refiner.inflate import inflate
 from napari_lesion.training.refiner.nodules import Nodule
 from napari_lesion.training.refiner.outlines import validate
+from napari_lesion.training.refiner.transplant import Graft, Host
 from napari_lesion.training.scenes import Scene
 
 if TYPE_CHECKING:
@@ -41,6 +50,8 @@ class CropData:
     train: Sequence[Nodule]
     held_out: Sequence[Nodule]
     negatives: Sequence[tuple[Scene, npt.NDArray[np.int64]]] = ()
+    grafts: Sequence[Graft] = ()
+    hosts: Sequence[Host] = ()
 
     @property
     def spatial_dims(self) -> int:
@@ -79,33 +90,16 @@ def start_state(config: CropConfig, stretch: Stretch, spatial_dims: int, device:
     import torch
     from monai.optimizers import WarmupCosineSchedule
     from monai.utils import set_determinism
-    from torch.optim.swa_utils import AveragedModel
 
     set_determinism(seed=config.seed)
     network = build_crop_network(config, spatial_dims).to(device)
-    _expect_background(network)
+    expect_background(network, PRIOR)
     if spatial_dims == 3:
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    mean = AveragedModel(network, avg_fn=partial(running_mean, 1 - config.ema_decay))
+    mean = running_average(network, config.ema_decay)
     optimizer = build("optimizer", config.optimizer, network.parameters(), lr=stretch.learning_rate)
     schedule = WarmupCosineSchedule(optimizer, config.warmup_steps, stretch.steps, end_lr=stretch.learning_rate / 100)
     return TrainingState(network, mean, optimizer, schedule)
-
-
-def running_mean(rate: float, mean: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
-    """Exponential mean whose rate starts high, so that early weights are forgotten soon."""
-    return mean.lerp(new, max(rate, 9.0 / (10.0 + float(count))))
-
-
-def _expect_background(network: torch.nn.Module) -> None:
-    """Start the last layer from a small probability (the bias of Lin et al. 2017)."""
-    import torch
-
-    kinds = torch.nn.Conv2d | torch.nn.Conv3d | torch.nn.ConvTranspose2d | torch.nn.ConvTranspose3d
-    ends = [module for module in network.modules() if isinstance(module, kinds) and module.out_channels == 1]
-    for module in ends[-1:]:
-        if module.bias is not None:
-            torch.nn.init.constant_(module.bias, float(np.log(PRIOR / (1 - PRIOR))))
 
 
 def fit_stretch(
@@ -127,7 +121,7 @@ def fit_stretch(
         ``cpu`` or ``cuda``.
     """
     state = ready_state(config, stretch, data.spatial_dims, folder, start, device)
-    batches = CropBatches(data.train, stretch, config.seed, data.negatives)
+    batches = CropBatches(data.train, stretch, config.seed, data.negatives, data.grafts, data.hosts)
     return run_steps(config, stretch, state, batches, folder, lambda network: validate(network, data.held_out))
 
 
@@ -141,9 +135,7 @@ def ready_state(
     if checkpoint.is_file():
         state.load(checkpoint)
     elif start is not None:
-        first = inflate(load_weights(start), state.network)
-        state.network.load_state_dict(first)
-        state.mean_network.module.load_state_dict(first)
+        state.start_from(inflate(load_weights(start), state.network))
     return state
 
 
@@ -170,7 +162,7 @@ def run_steps(
     watch
         Dice of a network, for the log; None leaves it out.
     """
-    overlap = build("overlap", config.overlap)
+    overlap = build("loss", config.overlap)
     weights = folder / "weights.pt"
     losses: list[float] = []
     began = time.monotonic()
@@ -199,11 +191,4 @@ def _step(state: TrainingState, batch: Batch, config: CropConfig, overlap: Any) 
     # Networks with deep supervision give a stack of outputs; the first is the finest.
     logits = logits[:, 0] if logits.ndim > batch["image"].ndim else logits
     loss = crop_loss(logits.float(), batch["target"].to(device), config, overlap)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.max_grad_norm)
-    state.optimizer.step()
-    state.scheduler.step()
-    state.mean_network.update_parameters(state.network)
-    state.step += 1
-    return float(loss.detach())
+    return state.advance(loss, config.max_grad_norm)

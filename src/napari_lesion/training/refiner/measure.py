@@ -57,6 +57,7 @@ class TorchWindows:
     def __init__(self, network: torch.nn.Module, fast: bool = False) -> None:
         self._network = network.eval()
         self._fast = fast
+        self.precision = "bf16" if fast else "float32"
         self.device = str(next(network.parameters()).device)
 
     def infer(self, windows: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_lesion.training.refiner.batches import cut
+from napari_lesion.training.refiner.crops import cut
 from napari_lesion.training.refiner.nodules import Nodule
 from napari_lesion.training.scenes import IGNORE, LESION
 from napari_lesion.training.scoring import AGREED_READERS

@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from napari_lesion.core.errors import InputError
-from napari_lesion.evaluation.classification import bootstrap
+from napari_lesion.evaluation.bootstrap import bootstrap
 from napari_lesion.training.scoring import AGREED_READERS
 
 log = logging.getLogger(__name__)

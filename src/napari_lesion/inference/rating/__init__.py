@@ -1,0 +1,1 @@
+"""Rate a marked lung nodule as readers would: crops, scores, calibration."""

@@ -1,0 +1,96 @@
+"""The engine's own windows over prepared training cases, with any backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_lesion.core.errors import InputError
+from napari_lesion.core.grid import Grid
+from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.ports import Backend
+from napari_lesion.inference.refine import CandidateRule, refine
+from napari_lesion.inference.resample import ModelFrame
+from napari_lesion.inference.sliding import WindowCutter, run_windows
+from napari_lesion.inference.windows import Start, plan_windows
+from napari_lesion.models.bundle import BundleInfo
+from napari_lesion.training.cases import Case, list_cases
+from napari_lesion.training.folds import load_folds
+from napari_lesion.training.scenes import Scene
+
+FloatArray = npt.NDArray[np.float32]
+CUBE_EDGE = 51
+
+
+def scene_cutter(scene: Scene, bundle: BundleInfo) -> WindowCutter:
+    """Windows of a scene, which is prepared already: its voxels are those of the network."""
+    x, y, z = scene.image.shape
+    box = (slice(0, x), slice(0, y), slice(0, z))
+    frame = ModelFrame(Grid((z, y, x), (1.0, 1.0, 1.0)), box, (1.0, 1.0, 1.0), (0, 1, 2), (False, False, False))
+    return WindowCutter(scene.image.astype(np.float32), frame, bundle.roi_size)
+
+
+def scene_windows(scene: Scene, bundle: BundleInfo) -> list[Start]:
+    """First voxels of the windows that cover the search region of a scene."""
+    return plan_windows(scene.lung, bundle.roi_size, bundle.overlap)
+
+
+def probability_of(scene: Scene, bundle: BundleInfo, backends: Sequence[Backend]) -> FloatArray:
+    """Probability (x, y, z) of a scene inside its search region.
+
+    Parameters
+    ----------
+    scene
+        A prepared case.
+    bundle
+        The model.
+    backends
+        One that is open for the bundle, and one for its second stage where it has one.
+    """
+    ctx, cutter = JobContext(), scene_cutter(scene, bundle)
+    dense = run_windows(cutter, scene_windows(scene, bundle), backends[0], 1, ctx)
+    if bundle.refinement:
+        stage = bundle.refinement
+        rule = CandidateRule(stage.candidates_at, math.ceil(stage.min_volume_mm3))
+        dense = refine(dense, scene_cutter(scene, stage.bundle), backends[1], rule, 1, ctx)
+    return np.where(scene.lung, dense, np.float32(0))
+
+
+def training_cases(data: Path, bundle: BundleInfo, fold: int) -> list[Case]:
+    """Cases outside a fold that a network of this window size sees whole: scans, or cubes for small windows.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    kind = "cube" if max(bundle.roi_size) <= CUBE_EDGE else "scan"
+    folds = load_folds()
+    cases = [case for case in list_cases(data) if case.kind == kind and not folds.held_out(case.patient_id, fold)]
+    if not cases:
+        raise InputError(f"There is nothing to calibrate on below {data}", f"it holds no {kind} outside fold {fold}")
+    return cases
+
+
+def windows_of(scenes: Sequence[Scene], bundle: BundleInfo, count: int, seed: int = 2026) -> list[FloatArray]:
+    """Windows (1, 1, x, y, z) as the network gets them in a search, drawn evenly from some scenes.
+
+    Parameters
+    ----------
+    scenes
+        Prepared cases.
+    bundle
+        The model.
+    count
+        How many; fewer where the scenes hold fewer.
+    seed
+        Of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    places = [(scene, start) for scene in scenes for start in scene_windows(scene, bundle)]
+    chosen = rng.permutation(len(places))[:count]
+    return [scene_cutter(places[k][0], bundle).cut(places[k][1])[None, None] for k in chosen]

@@ -1,0 +1,105 @@
+"""The prepare panel and the model card in a real viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.gui
+
+PREVIEW = "Preview of prepared slices"
+
+
+def named(desk: Any, name: str) -> Any:
+    return next((layer for layer in desk.viewer.layers if layer.name == name), None)
+
+
+def unfold(desk: Any) -> Any:
+    panel = desk.dock.prepare
+    if not panel.isExpanded():
+        panel.turn()
+    return panel
+
+
+def test_the_preview_follows_slice_and_chain(desk: Any, study_file: Path) -> None:
+    desk.open(study_file)
+    panel = unfold(desk)
+    panel.add_step("window")
+    panel.set_preview(True)
+    desk.until(lambda: named(desk, PREVIEW) is not None)
+    layer, image = named(desk, PREVIEW), desk.controller.bridge.image_layer
+    names = [other.name for other in desk.viewer.layers]
+    assert names.index(PREVIEW) == names.index(image.name) + 1 < names.index("Lesions")
+    for index in (12, 25):
+        desk.viewer.dims.set_point(0, index * image.scale[0])
+
+        def shown(index: int = index) -> bool:
+            expected = np.clip((np.asarray(image.data[index], dtype=float) + 1000) / 1400, 0, 1)
+            there = abs(layer.translate[0] - index * image.scale[0]) < 1e-3
+            return there and np.allclose(layer.data[0], expected, atol=1e-5)
+
+        desk.until(shown)
+    panel.add_step("median")
+    desk.until(lambda: np.unique(layer.data).size > 50 and layer.data[0].std() < 0.5)
+    panel.turn()
+    desk.until(lambda: named(desk, PREVIEW) is None)
+
+
+def test_apply_makes_a_layer_and_changes_nothing_else(desk: Any, study_file: Path) -> None:
+    desk.open(study_file)
+    desk.detect()
+    before = desk.study.volume.array.copy()
+    rows = dict(desk.study.table.rows)
+    panel = unfold(desk)
+    panel.add_step("median")
+    panel.add_step("resample")
+    panel.press_apply()
+    desk.idle()
+    layer = named(desk, "two_balls: median resample")
+    assert layer is not None, panel.said
+    np.testing.assert_allclose(layer.scale, (1.0, 1.0, 1.0), atol=1e-5)
+    corner = [0.0, 0.0, 0.0]
+    assert np.abs(np.asarray(layer.translate) - corner).max() < 1.3
+    np.testing.assert_array_equal(desk.study.volume.array, before)
+    assert desk.study.table.rows == rows
+    assert "original" in panel.said
+    desk.viewer.layers.selection.active = layer
+    desk.controller.adopt()
+    desk.idle()
+    assert desk.study.volume.grid.spacing == pytest.approx((1.0, 1.0, 1.0))
+    assert "Prepared: median resample" in desk.study.volume.source.notes
+    assert named(desk, "two_balls: median resample") is None
+
+
+def test_before_detection_is_recorded_and_forgotten_when_it_is_cleared(desk: Any, study_file: Path) -> None:
+    desk.open(study_file)
+    panel = unfold(desk)
+    panel.add_step("median")
+    panel.set_before(True)
+    desk.detect()
+    assert desk.study.detection.parameters.prepare == "median"
+    panel.set_before(False)
+    desk.detect()
+    assert desk.study.detection.parameters.prepare == ""
+
+
+def test_a_step_that_does_not_suit_is_told_in_the_panel(desk: Any, study_file: Path) -> None:
+    desk.open(study_file)
+    panel = unfold(desk)
+    panel.add_step("lungs")
+    panel.press_apply()
+    desk.idle()
+    assert panel.said.startswith("The lungs were not found")
+
+
+def test_the_card_is_read_in_the_dock(desk: Any) -> None:
+    panel = desk.dock.detect
+    panel.open_card()
+    text = panel.cards.browser.toPlainText()
+    assert "Random weights" in text
+    assert "Research use only" in text
+    assert panel.cards.isVisible()
+    panel.cards.close()
