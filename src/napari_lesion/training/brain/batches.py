@@ -14,8 +14,9 @@ import numpy.typing as npt
 from napari_lesion.inference.components import components
 from napari_lesion.training.brain.cases import FloatArray
 from napari_lesion.training.brain.pool import REAL, TISSUE, PoolItem
-from napari_lesion.training.refiner.batches import KEYS, Batch, Crop, Points, cut
+from napari_lesion.training.refiner.batches import KEYS, Batch
 from napari_lesion.training.refiner.config import CropConfig, Stretch
+from napari_lesion.training.refiner.crops import Crop, Points, cut
 from napari_lesion.training.scenes import LESION
 
 REAL_SHARE = 0.35
