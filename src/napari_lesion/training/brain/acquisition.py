@@ -62,7 +62,8 @@ def stored(image: FloatArray, brain: BoolArray) -> npt.NDArray[np.uint8]:
     values = image[brain & (image != 0)]
     z = (image - values.mean()) / values.std()
     scaled = (z - LOWEST_Z) / (HIGHEST_Z - LOWEST_Z)
-    return np.rint(np.clip(scaled, 0, 1) * LEVELS).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 1) * LEVELS).astype(np.uint8)
+    return levels
 
 
 def placement() -> Any:

@@ -21,6 +21,8 @@ from napari_lesion.training.scenes import LESION
 
 REAL_SHARE = 0.35
 """Share of the crops that come from an untouched visit, where there is one."""
+BY_NUMBER = 0.5
+"""Share of the lesion crops that give every lesion the same chance, however large."""
 MAX_POINTS = 5000
 USUAL_CONTRAST, LEAST_CONTRAST = 45.0, 13.0
 """Levels that a lesion is brighter than the brain's median: of a scan without any, and at least."""
@@ -51,13 +53,13 @@ class PoolScan:
 
     @cached_property
     def lesions(self) -> list[Points]:
-        """Voxels of each lesion, a hundred at most of one."""
+        """Voxels of each lesion."""
         labels = components(np.asarray(self.arrays[1]) == LESION, 26)
         points = np.argwhere(labels)
         numbers = labels[tuple(points.T)]
         order = np.argsort(numbers, kind="stable")
         parts = np.split(points[order], np.flatnonzero(np.diff(numbers[order])) + 1)
-        return [part[:: max(1, len(part) // 100)] for part in parts if len(part)]
+        return [part for part in parts if len(part)]
 
     @cached_property
     def levels(self) -> tuple[float, float]:
@@ -76,7 +78,7 @@ class PoolScan:
         return np.stack(np.unravel_index(chosen, self.arrays.shape[1:]), axis=1)
 
 
-class BrainBatches(Sequence[Batch]):
+class BrainBatches:
     """Item ``n`` is the batch of step ``n``.
 
     Parameters
@@ -100,7 +102,7 @@ class BrainBatches(Sequence[Batch]):
     def __len__(self) -> int:
         return self._stretch.steps
 
-    def __getitem__(self, step: int) -> Batch:  # type: ignore[override]
+    def __getitem__(self, step: int) -> Batch:
         import torch
 
         rng = np.random.default_rng([self._seed, step])
@@ -117,7 +119,7 @@ class BrainBatches(Sequence[Batch]):
         scan = scans[int(rng.integers(len(scans)))]
         points = scan.tissue
         if lesion and scan.lesions:
-            points = scan.lesions[int(rng.integers(len(scan.lesions)))]
+            points = _drawn(scan.lesions, rng)
         jitter = self._stretch.jitter
         center = points[int(rng.integers(len(points)))] + rng.integers(-jitter, jitter + 1, 3)
         crop = cut((scan.arrays[0], scan.arrays[1], None), center, self._stretch.roi)
@@ -128,7 +130,15 @@ class BrainBatches(Sequence[Batch]):
         middle, contrast = scan.levels
         ratio = 1 + (rng.uniform(*LESION_RATIOS) - 1) / contrast * (levels - middle)
         scaled = (ratio - self._intensity.a_min) / (self._intensity.a_max - self._intensity.a_min)
-        return np.clip(scaled, 0, 1).astype(np.float32)
+        clipped: FloatArray = np.clip(scaled, 0, 1).astype(np.float32)
+        return clipped
+
+
+def _drawn(lesions: list[Points], rng: np.random.Generator) -> Points:
+    """Voxels of a lesion drawn by number, or all voxels, so that the inside of large ones is seen too."""
+    if rng.random() < BY_NUMBER:
+        return lesions[int(rng.integers(len(lesions)))]
+    return np.concatenate(lesions)
 
 
 def brain_augmentation() -> Any:

@@ -12,8 +12,7 @@ import typer
 from napari_lesion.training.brain import make_pool
 from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import write_brain_bundle
-from napari_lesion.training.brain.cases import patients_with_sclerosis
-from napari_lesion.training.brain.measure import ALL, TEMPLATE, report
+from napari_lesion.training.brain.measure import TEMPLATE, report
 from napari_lesion.training.refiner.config import load_crop_config
 
 FIRST, SECOND = "brain_flair_first", "brain_flair_lesion"
@@ -28,15 +27,13 @@ def main(
     """Make the brain model from a data folder; started again, it continues."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("monai").setLevel(logging.ERROR)
-    pool, first = out / "pool", out / "first"
+    pool = out / "pool"
     make_pool.main(data, pool)
-    for patient in (*patients_with_sclerosis(data), ""):
-        name = patient or ALL
-        start = train(load_crop_config(FIRST), pool, first / name, patient, device=device)
-        train(load_crop_config(SECOND), pool, out / name, patient, start, device)
-    figures = report(data, out, first / TEMPLATE)
+    first = train(load_crop_config(FIRST), pool, out / "first" / TEMPLATE, "", device=device)
+    train(load_crop_config(SECOND), pool, out / TEMPLATE, "", first, device)
+    figures = report(data, out)
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    write_brain_bundle(out / "bundle" / SECOND, out / ALL, figures)
+    write_brain_bundle(out / "bundle" / SECOND, out / TEMPLATE, figures)
 
 
 if __name__ == "__main__":
