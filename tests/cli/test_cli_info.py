@@ -68,4 +68,8 @@ def test_models_lists_the_user_s_own(run: Run, tmp_path: Path, monkeypatch: pyte
     (shipped,) = (m for m in json.loads(run("models", "--json").stdout) if m["name"] == "lung_nodule_ct")
     (tmp_path / "mine").symlink_to(shipped["path"])
     monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path))
-    assert [m["name"] for m in json.loads(run("models", "--json").stdout)] == ["lung_nodule_ct", "mine"]
+    assert [m["name"] for m in json.loads(run("models", "--json").stdout)] == [
+        "lung_nodule_ct",
+        "brain_flair_lesion",
+        "mine",
+    ]

@@ -48,7 +48,11 @@ def test_add_and_use(run: Run, tmp_path: Path, models: Path) -> None:
     source = shutil.copytree(shipped_folder() / "lung_nodule_ct", tmp_path / "mine")
     assert run("models", "add", source).exit_code == 0
     assert (models / "mine" / "configs" / "metadata.json").is_file()
-    assert [model["name"] for model in json.loads(run("models", "--json").stdout)] == ["lung_nodule_ct", "mine"]
+    assert [model["name"] for model in json.loads(run("models", "--json").stdout)] == [
+        "lung_nodule_ct",
+        "brain_flair_lesion",
+        "mine",
+    ]
 
 
 def test_add_asks_for_trust(run: Run, tmp_path: Path, models: Path) -> None:

@@ -32,15 +32,14 @@ class Intensity:
     Parameters
     ----------
     a_min, a_max
-        Image values, HU on CT, that become ``b_min`` and ``b_max``; with ``z_score`` standard deviations from the
-        mean.
+        Image values, HU on CT, that become ``b_min`` and ``b_max``; multiples of the median with ``of_median``.
     b_min, b_max
         Network values.
     clip
         Whether values outside are cut.
-    z_score
-        Whether values are taken as z-scores, by the mean and the standard deviation of what is not zero in the
-        searched organ (as MONAI's ``NormalizeIntensity`` computes them with ``nonzero``): for images without a unit.
+    of_median
+        Whether each image is first divided by the median of what is not zero in the searched organ: for images
+        without a unit, as MR.
     """
 
     a_min: float
@@ -48,14 +47,13 @@ class Intensity:
     b_min: float = 0.0
     b_max: float = 1.0
     clip: bool = True
-    z_score: bool = False
+    of_median: bool = False
 
-    def in_units_of(self, mean: float, deviation: float) -> Intensity:
-        """The same map for the values of one image, whose mean and standard deviation are given."""
-        if not self.z_score:
+    def with_median(self, median: float) -> Intensity:
+        """The same map for the values of one image, whose median is given."""
+        if not self.of_median:
             return self
-        low, high = (mean + deviation * z for z in (self.a_min, self.a_max))
-        return replace(self, a_min=low, a_max=high, z_score=False)
+        return replace(self, a_min=self.a_min * median, a_max=self.a_max * median, of_median=False)
 
     def scaled(self, value: float) -> float:
         """Network value of an image value, before the cut."""

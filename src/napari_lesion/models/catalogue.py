@@ -18,6 +18,8 @@ from napari_lesion.models.safety import NAME_PATTERN, require_name
 
 MODELS_VARIABLE: Final = "NAPARI_LESION_MODELS"
 
+DEFAULT: Final = "lung_nodule_ct"
+"""The shipped bundle that comes first, and is taken when none is named."""
 RATING: Final = "classification"
 """Task of a bundle that rates lesions."""
 
@@ -138,6 +140,6 @@ def find_folder(name_or_path: str | Path) -> Path:
 def _bundle_folders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         return
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name != DEFAULT, path.name)):
         if path.is_dir() and NAME_PATTERN.fullmatch(path.name):
             yield path

@@ -13,7 +13,7 @@ from napari_lesion.training.brain.scores import Sweep, score_visit
 WHITE_FROM = 0.3
 """Probability of white matter, by the template stretched to the brain's box, from which a voxel may be marked."""
 SURELY_WHITE = 0.8
-THRESHOLDS = tuple(np.arange(1.0, 6.01, 0.25).tolist())
+THRESHOLDS = tuple(np.arange(1.0, 5.01, 0.5).tolist())
 MAD_TO_DEVIATION = 1.4826
 
 

@@ -12,31 +12,28 @@ import typer
 from napari_lesion.training.brain import make_pool
 from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import write_brain_bundle
-from napari_lesion.training.brain.cases import patients_with_sclerosis
-from napari_lesion.training.brain.measure import ALL, report
+from napari_lesion.training.brain.measure import TEMPLATE, report
 from napari_lesion.training.detector.config import load_crop_config
 
-BUNDLE = "bundle"
+FIRST, SECOND = "brain_flair_first", "brain_flair_lesion"
+"""Presets: that of the first phase, and that which goes on from its weights."""
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with brain_flair, brain_lesion_masks and brain_background.")],
     out: Annotated[Path, typer.Option(help="Folder for everything; what is there is gone on from.")],
-    preset: Annotated[str, typer.Option(help="Preset of this package, or a JSON file.")] = "brain_flair_lesion",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make the brain model from a data folder; started again, it continues."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("monai").setLevel(logging.ERROR)
-    config = load_crop_config(preset)
     pool = out / "pool"
-    make_pool.main(data, pool, preset, *make_pool.COUNTS)
-    for patient in patients_with_sclerosis(data):
-        train(config, pool, out / patient, patient, device)
-    train(config, pool, out / ALL, "", device)
+    make_pool.main(data, pool)
+    first = train(load_crop_config(FIRST), pool, out / "first" / TEMPLATE, "", device=device)
+    train(load_crop_config(SECOND), pool, out / TEMPLATE, "", first, device)
     figures = report(data, out)
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    write_brain_bundle(out / BUNDLE / config.name, out / ALL, figures)
+    write_brain_bundle(out / "bundle" / SECOND, out / TEMPLATE, figures)
 
 
 if __name__ == "__main__":

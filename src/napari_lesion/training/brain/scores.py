@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.evaluation.segmentation import dice
 from napari_lesion.inference.components import components
 
 BoolArray = npt.NDArray[np.bool_]
@@ -93,8 +94,6 @@ def score_visit(
         Smaller marks are dropped before anything is counted.
     """
     import cc3d
-    import torch
-    from monai.metrics import compute_dice
 
     least = int(np.ceil(min_mm3 / voxel_mm3))
     marks = cc3d.dust(components(marked, 26).astype(np.uint32), least, connectivity=26)
@@ -104,11 +103,10 @@ def score_visit(
     found = set(np.unique(outlined[marks > 0]).tolist()) & asked
     numbers = set(np.unique(marks).tolist()) - {0}
     touching = set(np.unique(marks[lesion]).tolist()) - {0}
-    pair = [torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (marks > 0, lesion)]
     return VisitScore(
         *names,
         threshold=threshold,
-        dice=float(compute_dice(*pair).item()),
+        dice=dice(lesion, marks > 0),
         lesions=len(asked),
         found=len(found),
         marks=len(numbers),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,7 +46,9 @@ log = logging.getLogger(__name__)
 class Batches(Protocol):
     """Item ``n`` is the batch of step ``n``."""
 
-    def __getitem__(self, step: int, /) -> Batch: ...
+    def __getitem__(self, step: int, /) -> Batch:
+        """The batch of one step; the same whenever it is asked for."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +153,7 @@ def run_steps(
     state: TrainingState,
     batches: Batches,
     folder: Path,
-    watch: Callable[[torch.nn.Module], Any] | None = None,
+    watch: Callable[[torch.nn.Module], Mapping[str, float]] | None = None,
 ) -> Path:
     """Take the steps that are left, and return the file of the weights.
 
@@ -166,7 +168,7 @@ def run_steps(
     folder
         Where checkpoint, log and weights lie.
     watch
-        Dice of a network, for the log; None leaves it out.
+        Dice of a network by threshold, for the log; None leaves it out.
     """
     overlap = build("loss", config.overlap)
     weights = folder / "weights.pt"
@@ -175,7 +177,7 @@ def run_steps(
     for step in range(state.step, stretch.steps):
         losses.append(_step(state, batches[step], config, overlap))
         if state.step % config.validate_every == 0 or state.step == stretch.steps:
-            record = {"step": state.step, "loss": float(np.mean(losses))}
+            record: dict[str, Any] = {"step": state.step, "loss": float(np.mean(losses))}
             if watch is not None:
                 record["dice"] = watch(state.mean_network.module)
             JsonLog(folder / "log.jsonl").write(**record, seconds=time.monotonic() - began, **asdict(stretch))
