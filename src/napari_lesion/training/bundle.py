@@ -42,14 +42,8 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 DARKEST = -10.0
-Z_SCORE = [
-    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
-    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
-]
-"""What the engine does within the organ, for plain MONAI and an image that is zero outside.
-
-MONAI leaves zeros at 0, the mean of the organ; here they become the darkest value.
-"""
+OF_MEDIAN = "$lambda x: x / x[x != 0].median()"
+"""What the engine does within the organ, for plain MONAI and an image that is zero outside: no transform does it."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +127,11 @@ def inference_config(
     }
 
 
-def with_z_score(content: dict[str, Any]) -> dict[str, Any]:
-    """The same configuration for an image without a unit: z-scores of what is not zero come before the scaling."""
+def of_median(content: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration for an image without a unit: multiples of its median come before the scaling."""
     steps = content["preprocessing"]["transforms"]
     place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
-    steps[place:place] = Z_SCORE
+    steps.insert(place, {"_target_": "Lambdad", "keys": "image", "func": OF_MEDIAN})
     return content
 
 

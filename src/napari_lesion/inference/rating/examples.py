@@ -113,11 +113,11 @@ def load_examples(info: ClassifierInfo) -> Examples | None:
     try:
         with np.load(inside(info.path, EXAMPLES), allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
-        floats = [arrays[name].astype(np.float32) for name in ("mean", "components", "features")]
+        floats = ("mean", "components", "features", "background")
+        as_they_are = ("pictures", "patients", "malignancy", "texture")
         examples = Examples(
-            *floats,
-            *(arrays[name] for name in ("pictures", "patients", "malignancy", "texture")),
-            background=arrays["background"].astype(np.float32),
+            **{name: arrays[name].astype(np.float32) for name in floats},
+            **{name: arrays[name] for name in as_they_are},
         )
         sound = examples.features.shape == (len(examples.pictures), len(examples.components))
         sound = sound and examples.components.shape[1:] == examples.mean.shape

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.inference.backends.choose import usable_cpus
-from napari_lesion.inference.backends.openvino_backend import FILES, PREPARING, _is_whole, _store
+from napari_lesion.inference.backends.openvino_backend import FILES, PREPARING, _is_whole, _store, usable_cpus
 from napari_lesion.inference.backends.telemetry import import_openvino
 from napari_lesion.inference.cache import cache_folder
 from napari_lesion.models.classifier import ClassifierInfo, load_members

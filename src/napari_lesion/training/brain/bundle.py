@@ -15,7 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from napari_lesion.training.brain.record import read_brain_record
-from napari_lesion.training.bundle import common_metadata, common_own, inference_config, write_configs, write_weights
+from napari_lesion.training.bundle import (
+    common_metadata,
+    common_own,
+    inference_config,
+    of_median,
+    write_configs,
+    write_weights,
+)
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.detector.config import CropConfig, build_crop_network, load_crop_config
 from napari_lesion.training.network import window_gflop
@@ -30,8 +37,6 @@ TITLE = "Brain FLAIR lesions, MR (experimental)"
 FIRST = "brain_flair_first"
 """Preset of the phase that the weights went on from."""
 FIGURES, TEMPLATE = "figures.json", "brain_card.md.j2"
-OF_MEDIAN = "$lambda x: x / x[x != 0].median()"
-"""What the engine does within the brain, for plain MONAI and an image that is zero outside: no transform does it."""
 
 REFERENCES = [
     "Billot B et al. SynthSeg. Med Image Anal 2023;86:102789. doi:10.1016/j.media.2023.102789",
@@ -42,11 +47,7 @@ REFERENCES = [
 
 def brain_inference(network: dict[str, Any], config: CropConfig) -> dict[str, Any]:
     """Content of ``configs/inference.json``: as for nodules, but in multiples of the median."""
-    content = inference_config(network, config.intensity, ROI)
-    steps = content["preprocessing"]["transforms"]
-    place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
-    steps.insert(place, {"_target_": "Lambdad", "keys": "image", "func": OF_MEDIAN})
-    return content
+    return of_median(inference_config(network, config.intensity, ROI))
 
 
 def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str, Any] | None) -> dict[str, Any]:

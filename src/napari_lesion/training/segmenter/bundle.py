@@ -25,9 +25,9 @@ from napari_lesion.training.bundle import (
     NetworkGrid,
     half_precision,
     inference_config,
+    of_median,
     package_versions,
     patch_format,
-    with_z_score,
     write_configs,
     write_weights,
 )
@@ -136,8 +136,8 @@ def _write(folder: Path, name: str, trained: Trained, run: Path) -> None:
     (folder / TRAINING).mkdir(parents=True)
     grid = NetworkGrid(config.spacing_mm, config.axcodes, config.overlap)
     inference = inference_config(config.network_def, config.intensity, config.roi_size, grid)
-    if config.intensity.z_score:
-        inference = with_z_score(inference)
+    if config.intensity.of_median:
+        inference = of_median(inference)
     stated = metadata(trained)
     write_configs(folder, inference, stated)
     write_weights(folder, half_precision(trained.weights))
