@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
+from napari_lesion.gui.widgets.background import BackgroundBar
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.export import ExportPanel
@@ -49,6 +50,7 @@ class LesionDock(QWidget):
         preferences = load_preferences()
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
         self.detect = DetectPanel(DetectParameters(device=preferences.device, backend=preferences.backend))
+        self.background = BackgroundBar()
         self.restore = RestoreBar()
         self.lesions = LesionsPanel()
         self.selected = SelectedPanel()
@@ -126,6 +128,7 @@ class LesionDock(QWidget):
         self._layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
         self._layout.setSpacing(6)
         self._layout.addWidget(self.study)
+        self._layout.addWidget(self.background)
         self._layout.addWidget(self.restore)
         self._layout.addWidget(rule())
         self._layout.addWidget(self.detect)

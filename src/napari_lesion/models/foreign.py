@@ -11,6 +11,7 @@ from napari_lesion.models.bundle import WEIGHTS, BundleInfo, Intensity
 from napari_lesion.models.config.build import Builder
 from napari_lesion.models.config.needs import Port, needs_of
 from napari_lesion.models.config.reading import BundleConfig, read_configuration, read_metadata
+from napari_lesion.models.config.weights import SCRIPT, weights_id
 from napari_lesion.models.metadata import OWN_KEY
 
 MODALITIES: Final = {"CT": Modality.CT, "MR": Modality.MR, "MRI": Modality.MR, "PT": Modality.PT, "PET": Modality.PT}
@@ -53,10 +54,12 @@ def foreign_info(path: Path) -> BundleInfo:
 
 def _weights(config: BundleConfig) -> str:
     """File of the weights, relative to the root, when the configuration says it in a safe expression."""
+    identity = weights_id(config)
     try:
-        stated = Path(str(Builder(config).get("checkpointloader::load_path")))
+        stated = Path(str(Builder(config).get(identity))) if identity else Path(WEIGHTS)
     except ModelError:
-        return WEIGHTS
+        stated = Path(WEIGHTS)
     root = config.root.resolve()
     resolved = (root / stated).resolve()
-    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else WEIGHTS
+    found = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else WEIGHTS
+    return SCRIPT if not (root / found).is_file() and (root / SCRIPT).is_file() else found

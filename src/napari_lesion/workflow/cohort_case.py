@@ -17,6 +17,7 @@ from napari_lesion.core.findings import Level
 from napari_lesion.core.jobs import JobCancelled, JobContext
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.io.records import read_json, write_json
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import Detection, detect_lesions, install_detection, request_for
 from napari_lesion.workflow.export import ExportRequest, export_study
 from napari_lesion.workflow.fit import check_fit
@@ -148,7 +149,8 @@ def read_case(task: CaseTask, ctx: JobContext | None = None) -> ReadCase:
 
 def detect_case(read: ReadCase, ctx: JobContext | None = None) -> Detection:
     """Run the model on a case and put the marks into its study."""
-    detection = detect_lesions(request_for(read.study, read.task.model, read.task.parameters, read.others), ctx)
+    images = Images((read.study.volume, *read.others))
+    detection = detect_lesions(request_for(read.study, read.task.model, read.task.parameters, images), ctx)
     install_detection(read.study, detection)
     return detection
 

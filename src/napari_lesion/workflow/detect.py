@@ -13,6 +13,7 @@ from napari_lesion.core.volume import Volume
 from napari_lesion.inference.augment import spread
 from napari_lesion.inference.bundles.predict import predict_foreign
 from napari_lesion.inference.engine import Prediction, predict
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
@@ -34,15 +35,15 @@ class DetectRequest:
         Choices of the user.
     reader
         What the reader did before, to be kept; None for nothing.
-    others
-        Further images of the study on its grid, in the order of the model's channels, behind ``volume``.
+    images
+        What a model of several sequences takes; ``volume`` alone without it.
     """
 
     volume: Volume
     model: BundleInfo
     parameters: DetectParameters = field(default_factory=DetectParameters)
     reader: ReaderState | None = None
-    others: tuple[Volume, ...] = ()
+    images: Images = field(default_factory=Images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +93,12 @@ class Detection:
 
 
 def request_for(
-    study: Study, model: BundleInfo, parameters: DetectParameters | None = None, others: tuple[Volume, ...] = ()
+    study: Study, model: BundleInfo, parameters: DetectParameters | None = None, images: Images | None = None
 ) -> DetectRequest:
     """Request to detect in a study, around what its reader did."""
-    return DetectRequest(study.volume, model, parameters or DetectParameters(), ReaderState.of(study), others)
+    return DetectRequest(
+        study.volume, model, parameters or DetectParameters(), ReaderState.of(study), images or Images()
+    )
 
 
 def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Detection:
@@ -111,7 +114,7 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
     ctx = ctx or JobContext()
     model, parameters = request.model, request.parameters
     if model.foreign:
-        prediction = predict_foreign((request.volume, *request.others), model, parameters.engine, ctx)
+        prediction = predict_foreign(request.images.beside(request.volume), model, parameters.engine, ctx)
     else:
         prediction = predict(request.volume, model, parameters.engine, ctx)
     began = time.perf_counter()

@@ -132,7 +132,7 @@ BUILTINS: Final = frozenset(
 """Python's own functions that an expression may call."""
 
 METHODS: Final[Mapping[str, frozenset[str]]] = {
-    "torch.nn.Module": frozenset({"to", "eval", "float"}),
+    "torch.nn.Module": frozenset({"to", "cuda", "cpu", "eval", "float"}),
     "monai.apps.detection.networks.retinanet_detector.RetinaNetDetector": frozenset(
         {"set_target_keys", "set_box_selector_parameters", "set_sliding_window_inferer", "eval"}
     ),

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.config.allowed import COMPONENTS, FORCED, OVERRIDDEN
+from napari_lesion.models.config.evaluators import EVALUATOR, bare_evaluator, has_own_evaluator
 from napari_lesion.models.config.files import file_problems
 from napari_lesion.models.config.grammar import HONEST_MODULES, Trust, judge, parse
 from napari_lesion.models.config.limits import MAX_DEPTH
 from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig
+from napari_lesion.models.config.weights import SCRIPT
 from napari_lesion.models.safety import lookup
 
 OVERRIDDEN_IDS: Final = frozenset({"device", "bundle_root", "output_dir", "dataset_dir", "dataset", "dataloader"})
@@ -190,18 +192,14 @@ class _Walk:
 
     def evaluator(self) -> Iterator[Reason]:
         """A workflow of the bundle's own in place of MONAI's."""
-        part = self.config.inference.get("evaluator")
-        if not isinstance(part, Mapping) or _last(part.get("_target_")) in OVERRIDDEN:
-            return
-        yield from self._target("evaluator", part.get("_target_"))
-        if "_requires_" in part:
-            yield from self.visit("evaluator::_requires_", part["_requires_"])
+        if has_own_evaluator(self.config):
+            yield from self.visit(EVALUATOR, bare_evaluator(self.config.inference[EVALUATOR]))
 
     def weights(self) -> Iterator[Reason]:
         """Weights that are code."""
-        folder = self.config.root / "models"
-        if (folder / "model.ts").is_file() and not (folder / "model.pt").is_file():
-            yield Reason("models/model.ts", "TorchScript, whose archive is code", Trust.NEEDS_TRUST)
+        root = self.config.root
+        if (root / SCRIPT).is_file() and not any((root / "models").glob("*.pt")):
+            yield Reason(SCRIPT, "TorchScript, whose archive is code", Trust.NEEDS_TRUST)
 
 
 def _last(target: object) -> str:

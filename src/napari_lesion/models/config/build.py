@@ -11,7 +11,7 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.models.config.allowed import COMPONENTS, FORCED, OUTDATED, OVERRIDDEN
 from napari_lesion.models.config.assessment import KEYWORDS, module_aliases
 from napari_lesion.models.config.evaluate import Evaluator, ExpressionError, located
-from napari_lesion.models.config.grammar import parse
+from napari_lesion.models.config.grammar import CUDA, parse
 from napari_lesion.models.config.limits import MAX_DEPTH
 from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig
 from napari_lesion.models.safety import lookup
@@ -88,6 +88,8 @@ class Builder:
                 return Evaluator(parse(value[1:], self._aliases), self.get, self.device).value()
             except (ExpressionError, ValueError) as error:
                 raise self._wrong(where, f"{value[:80]!r}: {error}") from error
+        if CUDA.fullmatch(value):
+            return self.device
         match = REFERENCE.fullmatch(value)
         return self.get(match[1].replace("#", SEPARATOR)) if match else value
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from napari_lesion.models.config.allowed import BUILTINS, DEVICE_FUNCTIONS, FUNCTIONS, METHODS
-from napari_lesion.models.config.grammar import Expression, Trust, judge
+from napari_lesion.models.config.grammar import CUDA, Expression, Trust, judge
 from napari_lesion.models.config.limits import MAX_ITEMS, MAX_NODES, MAX_NUMBER
 
 _BINARY: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
@@ -98,7 +98,7 @@ class Evaluator:
         return _bounded(visit(node))
 
     def _visit_constant(self, node: ast.Constant) -> Any:
-        return node.value
+        return self.device if isinstance(node.value, str) and CUDA.fullmatch(node.value) else node.value
 
     def _visit_name(self, node: ast.Name) -> Any:
         identity = self.expression.reference(node.id)
@@ -136,6 +136,9 @@ class Evaluator:
             listed: Callable[..., Any] = self._listed(name)
             return listed
         assert isinstance(node, ast.Attribute)
+        if node.attr == "cuda":
+            move = _method(self._visit(node.value), "to")
+            return lambda *_, **__: move(self.device)
         return _method(self._visit(node.value), node.attr)
 
     def _answer(self, name: str | None) -> Callable[..., Any]:

@@ -27,6 +27,8 @@ from napari_lesion.models.config.allowed import BUILTINS, DEVICE_FUNCTIONS, FUNC
 from napari_lesion.models.config.limits import MAX_EXPRESSION
 from napari_lesion.models.config.reading import REFERENCE, SEPARATOR
 
+CUDA: Final = re.compile(r"cuda(:\d+)?")
+"""Texts that name a device: the one that the program chose takes their place."""
 PLACEHOLDER: Final = "reference_{}_"
 _PLACEHOLDER: Final = re.compile(r"reference_(\d+)_")
 _DUNDER: Final = re.compile(r"__\w*__|\bfunc_globals\b|\bgi_frame\b|\bf_globals\b|\bmro\b")

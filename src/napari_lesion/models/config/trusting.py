@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from napari_lesion.models.config.allowed import FORCED, OVERRIDDEN
 from napari_lesion.models.config.assessment import module_aliases
-from napari_lesion.models.config.grammar import Expression, parse
+from napari_lesion.models.config.evaluators import bare_evaluator, has_own_evaluator
+from napari_lesion.models.config.grammar import CUDA, Expression, parse
 from napari_lesion.models.config.reading import BundleConfig
 
 _PLACED: Final = re.compile(r"reference_(\d+)_")
@@ -29,8 +30,13 @@ def trusted_configuration(config: BundleConfig, device: str) -> dict[str, Any]:
     changed = {key: _changed(value, aliases, device) for key, value in config.inference.items()}
     changed["bundle_root"] = str(config.root)
     changed["device"] = f"$torch.device({device!r})"
-    for never in ("initialize", "run", "dataset", "dataloader", "evaluator", "handlers"):
+    loader = config.inference.get("dataloader")
+    for never in ("initialize", "run", "dataset", "dataloader", "evaluator"):
         changed.pop(never, None)
+    if has_own_evaluator(config):
+        changed["evaluator"] = _changed(bare_evaluator(config.inference["evaluator"]), aliases, device)
+        if isinstance(loader, Mapping) and "collate_fn" in loader:
+            changed["dataloader"] = {"collate_fn": _changed(loader["collate_fn"], aliases, device)}
     return changed
 
 
@@ -48,6 +54,8 @@ def _changed(value: Any, aliases: Mapping[str, str], device: str) -> Any:
         return [_changed(item, aliases, device) for item in value]
     if isinstance(value, str) and value.startswith("$"):
         return "$" + _on_device(value[1:], aliases, device)
+    if isinstance(value, str) and CUDA.fullmatch(value):
+        return device
     return value
 
 
@@ -58,7 +66,7 @@ def _silenced(value: Mapping[str, Any], aliases: Mapping[str, str], device: str)
 
 
 class _Devices(ast.NodeTransformer):
-    """Puts one device in the place of every ``torch.device(...)``."""
+    """Puts one device in the place of every ``torch.device(...)``, ``"cuda:0"`` and ``.cuda()``."""
 
     def __init__(self, expression: Expression, device: str) -> None:
         self._expression = expression
@@ -67,7 +75,13 @@ class _Devices(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if self._expression.dotted(node.func) == "torch.device":
             return ast.copy_location(ast.parse(f"torch.device({self._device!r})", mode="eval").body, node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "cuda":
+            node.func.attr, node.args, node.keywords = "to", [ast.Constant(self._device)], []
         return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        named = isinstance(node.value, str) and CUDA.fullmatch(node.value)
+        return ast.copy_location(ast.Constant(self._device), node) if named else node
 
 
 def _on_device(text: str, aliases: Mapping[str, str], device: str) -> str:
@@ -75,7 +89,7 @@ def _on_device(text: str, aliases: Mapping[str, str], device: str) -> str:
         expression = parse(text, aliases)
     except ValueError:
         return text
-    if expression.tree is None or "torch.device" not in text:
+    if expression.tree is None or not ("torch.device" in text or "cuda" in text):
         return text
     tree = ast.fix_missing_locations(_Devices(expression, device).visit(expression.tree))
     return _PLACED.sub(lambda match: "@" + expression.references[int(match[1])], ast.unparse(tree))
