@@ -67,7 +67,5 @@ def mask_checksum(labels: npt.NDArray[np.integer], label: int, box: Box) -> int:
 
 def with_rim(box: Box, shape: tuple[int, ...]) -> Box:
     """The box one voxel wider on each side, inside the image."""
-    z, y, x = (
-        slice(max(0, part.start - 1), min(n, part.stop + 1)) for part, n in zip(box, shape, strict=True)
-    )
+    z, y, x = (slice(max(0, part.start - 1), min(n, part.stop + 1)) for part, n in zip(box, shape, strict=True))
     return z, y, x

@@ -122,6 +122,7 @@ class LayerBridge:
         if spread is None or self.view is None:
             return
         active = self.viewer.layers.selection.active
+        self._busy = True
         self._spread = self.viewer.add_image(
             self.view.apply(spread.dense()),
             name=SPREAD_NAME,
@@ -130,6 +131,7 @@ class LayerBridge:
             blending="additive",
             **self._placing(),
         )
+        self._busy = False
         self.viewer.layers.move(self._index(self._spread), self._index(self._image) + 1)
         self.viewer.layers.selection.active = active
 

@@ -160,6 +160,8 @@ def load_state_dict(root: Path, relative: str) -> dict[str, torch.Tensor]:
 
     path = inside(root, relative)
     damaged, again = f"The weights of the model {root.name} are not usable", "Copy or install the bundle again"
+    if _unfolds(path):
+        raise ModelError(damaged, f"{relative} would unfold to far more than it holds", again)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -173,7 +175,30 @@ def load_state_dict(root: Path, relative: str) -> dict[str, torch.Tensor]:
         )
     if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise ModelError(damaged, f"{relative} does not hold a state_dict", "Save the bundle with a plain state_dict")
+    if not all(_is_plain(v) for v in content.values()):
+        raise ModelError(damaged, f"{relative} holds tensors that are no plain arrays", again)
     state = {str(k): v.float() if v.is_floating_point() else v for k, v in content.items()}
     if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
         raise ModelError(damaged, f"{relative} holds numbers that are not finite", again)
     return state
+
+
+def _unfolds(path: Path) -> bool:
+    """Whether a file of weights, whose parts PyTorch stores as they are, holds packed ones that grow."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+    return total > 2 * path.stat().st_size + 2**20
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is an array with a number of its own for each place; one that repeats a number is not."""
+    import torch
+
+    if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return bool(tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes())

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_lesion.models.config.assessment import assess, require_usable
 from napari_lesion.models.config.files import digests
 from napari_lesion.models.config.grammar import Trust
-from napari_lesion.models.config.reading import read_configuration
+from napari_lesion.models.config.reading import printable, read_configuration
 from napari_lesion.models.config.scripts import script_files
 from napari_lesion.models.trusted import changed_files, is_trusted, trust
 
@@ -60,11 +60,11 @@ def consent_needed(path: Path) -> Consent | None:
         return None
     return Consent(
         name=path.name,
-        title=str(config.metadata.get("name", path.name)),
+        title=printable(str(config.metadata.get("name", path.name))),
         path=path,
         runs=tuple(str(reason) for reason in assessment.reasons),
-        files=code_files(path),
-        changed=changed_files(path),
+        files=tuple(map(printable, code_files(path))),
+        changed=tuple(map(printable, changed_files(path))),
         seen=digests(path),
     )
 

@@ -14,12 +14,14 @@ from napari_lesion.models.catalogue import find_bundle, list_bundles, read_any, 
 from napari_lesion.models.config.assessment import Assessment, Reason, assess
 from napari_lesion.models.config.grammar import Trust
 from napari_lesion.models.config.needs import Needs, Port, needs_of
-from napari_lesion.models.config.reading import read_configuration
+from napari_lesion.models.config.reading import printable, read_configuration
+from napari_lesion.models.foreign import CLASS_SCORES
 from napari_lesion.models.install import Installed, InstallRequest, bundle_in, install
 from napari_lesion.models.trusted import changed_files, is_trusted
 from napari_lesion.workflow.consent import code_files
 
 __all__ = [
+    "CLASS_SCORES",
     "BundleInfo",
     "InstallRequest",
     "Installed",
@@ -85,7 +87,7 @@ class ModelReport:
             lines += [f"{name} {port.words}" for port in ports]
         if self.changed:
             lines.append(f"Changed since you trusted it: {', '.join(self.changed)}")
-        return [*lines, self.verdict]
+        return [printable(line) for line in (*lines, self.verdict)]
 
     @property
     def verdict(self) -> str:
@@ -118,7 +120,7 @@ def _report(root: Path) -> ModelReport:
     trusted = assessment.trust is Trust.NEEDS_TRUST and is_trusted(root)
     return ModelReport(
         name=root.name,
-        title=str(config.metadata.get("name", root.name)),
+        title=printable(str(config.metadata.get("name", root.name))),
         assessment=assessment,
         needs=needs,
         trusted=trusted,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_lesion.core.jobs import JobContext
@@ -103,7 +103,7 @@ def score_records(scores: Iterable[ClassScores]) -> list[dict[str, Any]]:
     ]
 
 
-def whole_scores(model: BundleInfo, named: dict[str, float]) -> ClassScores:
+def whole_scores(model: BundleInfo, named: Mapping[str, float]) -> ClassScores:
     """Scores of a classifier for the whole image."""
     return ClassScores(model.name, model.identity, tuple(named), tuple(named.values()))
 
@@ -114,7 +114,9 @@ def _values(label: int, given: Iterable[ClassScores], study: Study) -> Row:
         score = scores.lesions.get(label)
         true = score is not None and score.holds(study.labels.array, label)
         for place, name in enumerate(scores.classes):
-            row[_name(scores.model, place, name)] = score.values[place] if score is not None and true else float("nan")
+            row[_name(scores.model, place, name)] = (
+                score.values[place] if score is not None and true else float("nan")
+            )
     return row
 
 
@@ -122,8 +124,3 @@ def _name(model: str, place: int, name: str) -> str:
     """Name of a column: the model, and the class in letters, digits and underscores."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return f"score_{re.sub(r'[^a-z0-9]+', '_', model.lower()).strip('_')}_{plain or place}"
-
-
-def forget_scores(study: Study) -> None:
-    """Take back scores of lesions: the labels mean other lesions now."""
-    study.scores = tuple(replace(scores, lesions={}) for scores in study.scores if scores.whole)

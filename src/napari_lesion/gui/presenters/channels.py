@@ -76,7 +76,7 @@ class ChannelsPresenter:
 
     def set_model(self, model: BundleInfo) -> None:
         """Ask for the channels of another model."""
-        self._model = model
+        self._model, self._offered = model, []
         self.show()
 
     def show(self, *_: object) -> None:
@@ -86,7 +86,7 @@ class ChannelsPresenter:
             self._offered = []
             self._view.show_channels((), (), ())
             return
-        before = self._chosen_volumes()
+        before = self._chosen_volumes() if self._offered else []
         self._offered = [(study.volume.source.case, study.volume)]
         self._offered += [(name, volume) for name, volume in self._layers.images() if volume is not study.volume]
         volumes = [volume for _, volume in self._offered]
@@ -94,7 +94,7 @@ class ChannelsPresenter:
         guessed = guess_channels(names, [name for name, _ in self._offered])
         kept = [
             next((i for i, volume in enumerate(volumes) if volume is old), guess)
-            for old, guess in zip(before or [None] * len(names), guessed, strict=False)
+            for old, guess in zip(before or [None] * len(names), guessed, strict=True)
         ]
         grid = study.volume.grid
         choices = [Choice(name, volume.grid.agrees_with(grid)) for name, volume in self._offered]

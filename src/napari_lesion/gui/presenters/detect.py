@@ -360,7 +360,7 @@ class DetectPresenter:
         else:
             self.spread_changed.emit(None)
             self._session.detected()
-            self._show_done(study)
+            self._view.show_done(_sentence(outcome.detection), _memory(outcome.detection))
             self._show_threshold()
 
     def _show_done(self, study: Study | None) -> None:

@@ -113,4 +113,3 @@ def _pixdim(parts: Parts) -> list[float] | None:
         if inner is not None and len(inner.pixdim) == 3:
             return [float(value) for value in inner.pixdim]
     return None
-

@@ -51,6 +51,8 @@ class Parts:
         Makes a batch of a list of samples; None for MONAI's.
     plain
         Whether the pre-processing takes an image and not a dictionary.
+    with_meta
+        Whether the steps want what the file says of an image beside it.
     """
 
     network: Any
@@ -63,6 +65,7 @@ class Parts:
     evaluator: Callable[..., Any] | None = None
     collate: Callable[..., Any] | None = None
     plain: bool = False
+    with_meta: bool = False
 
 
 @contextmanager
@@ -109,6 +112,7 @@ def _parts(config: BundleConfig, source: Source, device: str, assessment: Assess
         device=device,
         evaluator=source.get("evaluator") if own else None,
         collate=source.get(COLLATE) if own and config.has(COLLATE) else None,
+        with_meta=_wants_meta(config),
         plain=next(targets(config, ARRAY_READER), None) is not None and _reader(config) is None,
     )
 
@@ -152,6 +156,12 @@ def _reader(config: BundleConfig) -> str | None:
     """Id of the first reading step of images."""
     found = (where for name in READERS for where, _ in targets(config, name))
     return next(found, None)
+
+
+def _wants_meta(config: BundleConfig) -> bool:
+    """Whether the reading step is told to give more than the image."""
+    where = _reader(config)
+    return where is not None and config.find(where).get("image_only", True) is False
 
 
 def _input_keys(config: BundleConfig, source: Source) -> tuple[str, ...]:

@@ -105,6 +105,8 @@ def _prepared(volumes: Sequence[Volume], parts: Parts, ctx: JobContext) -> dict[
         sample = {key: meta_tensor([volume]) for key, volume in zip(parts.inputs, volumes, strict=True)}
     else:
         sample = {parts.inputs[0]: meta_tensor(volumes)}
+    if parts.with_meta:  # as LoadImaged(image_only=False) gives it
+        sample |= {f"{key}_meta_dict": dict(image.meta) for key, image in sample.items()}
     prepared = parts.preprocessing(sample) if parts.preprocessing else sample
     if isinstance(prepared, list):
         raise ModelError("The model cannot be used", "its pre-processing makes several images of one")

@@ -23,4 +23,4 @@ def has_own_evaluator(config: BundleConfig) -> bool:
 
 def bare_evaluator(part: Mapping[str, Any]) -> dict[str, Any]:
     """The workflow as a function of its data loader, without its own data, handlers and metrics."""
-    return {key: value for key, value in part.items() if key not in PROGRAM_S_OWN} | {"_mode_": "partial"}
+    return {key: value for key, value in part.items() if key not in PROGRAM_S_OWN} | {"_mode_": "callable"}

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from napari_lesion.models.config.allowed import FORCED, OVERRIDDEN
-from napari_lesion.models.config.assessment import module_aliases
+from napari_lesion.models.config.allowed import FETCHING, FORCED, OVERRIDDEN
+from napari_lesion.models.config.assessment import OVERRIDDEN_IDS, import_lines, module_aliases, modules_in
 from napari_lesion.models.config.evaluators import bare_evaluator, has_own_evaluator
-from napari_lesion.models.config.grammar import CUDA, Expression, parse
+from napari_lesion.models.config.grammar import CUDA, HOSTILE_NAMES, Expression, Trust, judge, parse
 from napari_lesion.models.config.reading import BundleConfig
 
 _PLACED: Final = re.compile(r"reference_(\d+)_")
@@ -31,8 +31,10 @@ def trusted_configuration(config: BundleConfig, device: str) -> dict[str, Any]:
     changed["bundle_root"] = str(config.root)
     changed["device"] = f"$torch.device({device!r})"
     loader = config.inference.get("dataloader")
-    for never in ("initialize", "run", "dataset", "dataloader", "evaluator"):
+    for never in ("initialize", "run", "evaluator", *OVERRIDDEN_IDS - {"device", "bundle_root"}):
         changed.pop(never, None)
+    changed.update({where: "" for where in ("output_dir", "dataset_dir") if where in config.inference})
+    changed["imports"] = [f"${line}" for line in import_lines(config.inference) if _honest(line)]
     if has_own_evaluator(config):
         changed["evaluator"] = _changed(bare_evaluator(config.inference["evaluator"]), aliases, device)
         if isinstance(loader, Mapping) and "collate_fn" in loader:
@@ -43,26 +45,51 @@ def trusted_configuration(config: BundleConfig, device: str) -> dict[str, Any]:
 def _changed(value: Any, aliases: Mapping[str, str], device: str) -> Any:
     if isinstance(value, Mapping):
         if str(value.get("_target_", "")).rpartition(".")[2] in OVERRIDDEN:
-            return _silenced(value, aliases, device)
+            return _silenced(value)
         made = {key: _changed(item, aliases, device) for key, item in value.items()}
         if "_target_" in made:
             made.update({key: FORCED[key] for key in made if key in FORCED})
+            if str(made["_target_"]).rpartition(".")[2] in FETCHING:
+                made["pretrained"] = False
             if "device" in made:
                 made["device"] = f"$torch.device({device!r})"
         return made
     if isinstance(value, list):
         return [_changed(item, aliases, device) for item in value]
     if isinstance(value, str) and value.startswith("$"):
+        if modules_in(value[1:].strip()):
+            return None  # MONAI's parser runs import statements wherever they stand
         return "$" + _on_device(value[1:], aliases, device)
     if isinstance(value, str) and CUDA.fullmatch(value):
         return device
     return value
 
 
-def _silenced(value: Mapping[str, Any], aliases: Mapping[str, str], device: str) -> dict[str, Any]:
-    """A reader or writer: disabled, but what it states can still be asked for."""
-    made = {key: _changed(item, aliases, device) for key, item in value.items()}
-    return {**made, "_disabled_": True}
+def _silenced(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A reader or writer: disabled. Only where its file lies and which keys it fills can still be asked for.
+
+    The rest was not judged, and MONAI's parser evaluates the arguments of a disabled component too.
+    """
+    kept = {key: value[key] for key in ("_target_", "keys", "load_path", "map_location") if key in value}
+    return {key: item for key, item in kept.items() if _is_plain(item)} | {"_disabled_": True}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is text, a reference, a safe expression, or a list of these."""
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, str) and value.startswith("$"):
+        try:
+            return judge(parse(value[1:], {})).trust is Trust.SAFE
+        except ValueError:
+            return False
+    return isinstance(value, (str, int, float, bool, type(None)))
+
+
+def _honest(line: str) -> bool:
+    """Whether an import names only modules that a model may have a use for."""
+    modules = modules_in(line)
+    return bool(modules) and not any(HOSTILE_NAMES.intersection(module.split(".")) for module in modules)
 
 
 class _Devices(ast.NodeTransformer):
