@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import zipfile
 from contextlib import suppress
@@ -52,6 +53,10 @@ def _assess(root: Path) -> Assessment:
 
 
 REFUSED: dict[str, dict[str, Any]] = {
+    "reader whose keys run": _trustful(
+        preprocessing=zoo.chain({"_target_": "LoadImaged", "keys": "@evil"}, zoo.CHANNEL), evil=RUN
+    ),
+    "place of the weights that runs": _trustful(checkpointloader={"_target_": "CheckpointLoader", "load_path": RUN}),
     "attribute of an allowed class": _with(inferer="$monai.networks.nets.UNet.forward.__globals__"),
     "module of an allowed module": _with(inferer={"_target_": "numpy.lib.os.system", "command": "touch ran"}),
     "what wraps an allowed function": _with(inferer="$numpy.prod.__wrapped__"),
@@ -136,7 +141,8 @@ def test_what_a_disabled_step_states_does_not_run_with_trust(tmp_path: Path, mon
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAPARI_LESION_MODELS", str(tmp_path / "installed"))
-    config = _trustful(
+    config = copy.deepcopy(_trustful())
+    config.update(
         output_dir=RUN,
         dataset_dir=RUN,
         handlers=[{"_target_": "StatsHandler", "name": RUN}],

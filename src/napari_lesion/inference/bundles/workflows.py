@@ -49,11 +49,12 @@ def _by_own_workflow(sample: Any, parts: Parts, ctx: JobContext) -> dict[str, An
     import torch
     from ignite.engine import Events
     from monai.data import list_data_collate
+    from torch.utils.data import DataLoader
 
     assert parts.evaluator is not None
-    batch = (parts.collate or list_data_collate)([sample])
+    loader = DataLoader([sample], batch_size=1, collate_fn=parts.collate or list_data_collate)
     found: list[Any] = []
-    evaluator = parts.evaluator(val_data_loader=[batch])
+    evaluator = parts.evaluator(val_data_loader=loader)
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: found.append(engine.state.output))
     with torch.inference_mode(), _watched(parts, tuple(sample[parts.key].shape[1:]), ctx):
         evaluator.run()

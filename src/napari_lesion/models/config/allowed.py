@@ -138,6 +138,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     **{f"monai.networks.nets.{name}": f"monai.networks.nets.{name}" for name in _NETWORKS},
     **{f"monai.utils.CommonKeys.{key}": f"monai.utils.enums.CommonKeys.{key}" for key in ("IMAGE", "LABEL", "PRED")},
     "copy.deepcopy": "copy.deepcopy",
+    "os.path.join": "posixpath.join",
     "monai.networks.nets.resnet.resnet50": "monai.networks.nets.resnet50",
     "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor": (
         "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor"

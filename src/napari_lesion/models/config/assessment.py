@@ -19,12 +19,14 @@ from napari_lesion.models.config.files import file_problems
 from napari_lesion.models.config.grammar import HONEST_MODULES, Trust, judge, parse
 from napari_lesion.models.config.limits import MAX_DEPTH
 from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig, printable
-from napari_lesion.models.config.weights import SCRIPT
+from napari_lesion.models.config.weights import SCRIPT, weights_id
 from napari_lesion.models.safety import lookup
 
 OVERRIDDEN_IDS: Final = frozenset({"device", "bundle_root", "output_dir", "dataset_dir", "dataset", "dataloader"})
 """Ids that the program answers itself."""
 ROOTS: Final = ("network_def", "network", "preprocessing", "inferer", "postprocessing", "detector", "detector_ops")
+ASKED_FOR: Final = frozenset({"keys", "load_path"})
+"""What a reader or a checkpoint loader states and the program asks for, though the component is not built."""
 KEYWORDS: Final = frozenset({"_target_", "_requires_", "_disabled_", "_mode_", "_desc_"})
 MODES: Final = ("default", "callable", "partial")
 
@@ -173,6 +175,8 @@ class _Walk:
         if "_target_" in value:
             if _last(value["_target_"]) in OVERRIDDEN:
                 self.replaced.append(f"{where}: {value['_target_']}")
+                for key in ASKED_FOR & value.keys():
+                    yield from self.visit(f"{where}{SEPARATOR}{key}", value[key], depth + 1)
                 return
             yield from self._target(where, value["_target_"])
             unknown = [key for key in special if key not in KEYWORDS]
@@ -223,8 +227,10 @@ class _Walk:
                 yield Reason("imports", f"{head} is code that comes with the bundle", Trust.NEEDS_TRUST)
 
     def weights(self) -> Iterator[Reason]:
-        """Weights that are code."""
-        root = self.config.root
+        """Weights that are code, or whose place is told by code."""
+        root, identity = self.config.root, weights_id(self.config)
+        if identity is not None:
+            yield from self.visit(identity, self.config.find(identity))
         if (root / SCRIPT).is_file() and not any((root / "models").glob("*.pt")):
             yield Reason(SCRIPT, "TorchScript, whose archive is code", Trust.NEEDS_TRUST)
 

@@ -280,19 +280,16 @@ def call_without_fetching(function: Callable[..., Any], arguments: Sequence[Any]
 
 def _sized(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Call a function of NumPy that makes an array, unless that would be large."""
-    given = [*arguments, *named.values()]
-    if name in ("numpy.ones", "numpy.zeros"):
-        shape = given[0] if given else ()
-        count = math.prod(int(n) for n in shape) if isinstance(shape, list | tuple) else int(shape)
+    bound = [*arguments, *named.values()]
+    if name == "numpy.arange":
+        numbers = [abs(float(value)) for value in bound if isinstance(value, int | float) and value]
+        count = max(numbers, default=0.0) / min(1.0, *numbers) if numbers else 0.0
+    elif name == "numpy.linspace":
+        count = float(named.get("num", arguments[2] if len(arguments) > 2 else 50))
     else:
-        numbers = [abs(float(value)) for value in given if isinstance(value, int | float)]
-        least = min((value for value in numbers if value), default=1.0)
-        count = (
-            int(max(numbers, default=0.0) / min(1.0, least))
-            if name == "numpy.arange"
-            else int(max(numbers, default=0))
-        )
-    if count > MAX_ITEMS:
+        shape = named.get("shape", arguments[0] if arguments else 0)
+        count = math.prod(float(n) for n in (shape if isinstance(shape, list | tuple) else [shape]))
+    if not count <= MAX_ITEMS:
         raise ExpressionError("an array is too large")
     return function(*arguments, **named)
 

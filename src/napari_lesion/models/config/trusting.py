@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from napari_lesion.models.config.allowed import FETCHING, FORCED, OVERRIDDEN
-from napari_lesion.models.config.assessment import OVERRIDDEN_IDS, import_lines, module_aliases, modules_in
+from napari_lesion.models.config.assessment import ASKED_FOR, OVERRIDDEN_IDS, import_lines, module_aliases, modules_in
 from napari_lesion.models.config.evaluators import bare_evaluator, has_own_evaluator
-from napari_lesion.models.config.grammar import CUDA, HOSTILE_NAMES, Expression, Trust, judge, parse
+from napari_lesion.models.config.grammar import CUDA, HOSTILE_NAMES, Expression, parse
 from napari_lesion.models.config.reading import BundleConfig
 
 _PLACED: Final = re.compile(r"reference_(\d+)_")
@@ -70,20 +70,7 @@ def _silenced(value: Mapping[str, Any]) -> dict[str, Any]:
 
     The rest was not judged, and MONAI's parser evaluates the arguments of a disabled component too.
     """
-    kept = {key: value[key] for key in ("_target_", "keys", "load_path", "map_location") if key in value}
-    return {key: item for key, item in kept.items() if _is_plain(item)} | {"_disabled_": True}
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is text, a reference, a safe expression, or a list of these."""
-    if isinstance(value, list):
-        return all(_is_plain(item) for item in value)
-    if isinstance(value, str) and value.startswith("$"):
-        try:
-            return judge(parse(value[1:], {})).trust is Trust.SAFE
-        except ValueError:
-            return False
-    return isinstance(value, (str, int, float, bool, type(None)))
+    return {key: value[key] for key in ("_target_", *ASKED_FOR) if key in value} | {"_disabled_": True}
 
 
 def _honest(line: str) -> bool:
