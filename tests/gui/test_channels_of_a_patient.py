@@ -75,5 +75,5 @@ def test_two_of_four_sequences_are_named_as_missing(shared_data: Path) -> None:
     presenter.set_model(model)
     assert view.show_channels.call_args.args[2] == [None, 1, None, 0]
     view.chosen.return_value = (None, 1, None, 0)
-    with pytest.raises(InputError, match="none is chosen for T1c, T2"):
+    with pytest.raises(InputError, match="None is chosen for T1c, T2"):
         presenter.images(study, model)

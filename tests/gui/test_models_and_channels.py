@@ -172,7 +172,7 @@ def test_a_missing_image_is_named() -> None:
     model = _model("T1", "FLAIR")
     presenter.set_model(model)
     view.chosen.return_value = (None, 0)
-    with pytest.raises(InputError, match=r"2 images of one study.*none is chosen for T1"):
+    with pytest.raises(InputError, match=r"2 images of one study.*None is chosen for T1"):
         presenter.images(study, model)
 
 

@@ -124,7 +124,7 @@ BOMBS = [
 @pytest.mark.parametrize("text", BOMBS, ids=[text[:30] for text in BOMBS])
 def test_bombs_end_in_a_sentence(tmp_path: Path, text: str) -> None:
     root = zoo.write(tmp_path / "model", _with(inferer=f"${text}"))
-    with pytest.raises(ModelError, match="inferer"):
+    with pytest.raises(ModelError, match="Inferer"):
         Builder(read_configuration(root)).get("inferer")
 
 

@@ -52,7 +52,7 @@ def study() -> Study:
     made = Study.of(Volume(values, GRID, Modality.CT, Source(case="case")), Check())
     made.labels.array[10:14, 20:26, 30:36] = 1
     made.labels.array[0:3, 0:4, 0:4] = 2
-    made.lesions = {label: Lesion(label, Status.NEW) for label in (1, 2)}
+    made.lesions = {label: Lesion(label, Status.MANUAL) for label in (1, 2)}
     made.table = measure_study(measure_request(made)).table
     return made
 

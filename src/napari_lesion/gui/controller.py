@@ -266,6 +266,11 @@ class DockController:
         yield
         self.viewing.set_hidden(False)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs or waits that a user would wait for, also in a study that is not shown."""
+        return self.runner.busy or bool(self.queue.studies)
+
     def _is_busy(self) -> bool:
         """Whether a job works on the labels of the open study."""
         return self.runner.busy or self.queue.holds(self.session.study)

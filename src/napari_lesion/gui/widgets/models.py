@@ -64,7 +64,7 @@ class ModelsBar(QWidget):
     def confirm_install(self, report: ModelReport, *, replaces: bool) -> bool:
         """Tell what a bundle is, and ask whether it shall be installed; only tell for one that is refused."""
         refused = report.assessment.trust is Trust.REFUSED
-        words = [f"{report.title} is {report.assessment.trust.words}."]
+        words = [f"{report.title}. Class: {report.assessment.trust.words}."]
         if refused:
             words.append("It is not installed.")
         elif report.assessment.trust is Trust.NEEDS_TRUST:

@@ -25,6 +25,7 @@ from napari_lesion.models.safety import lookup
 OVERRIDDEN_IDS: Final = frozenset({"device", "bundle_root", "output_dir", "dataset_dir", "dataset", "dataloader"})
 """Ids that the program answers itself."""
 ROOTS: Final = ("network_def", "network", "preprocessing", "inferer", "postprocessing", "detector", "detector_ops")
+MOST_CHARACTERS: Final = 160
 ASKED_FOR: Final = frozenset({"keys", "load_path"})
 """What a reader or a checkpoint loader states and the program asks for, though the component is not built."""
 KEYWORDS: Final = frozenset({"_target_", "_requires_", "_disabled_", "_mode_", "_desc_"})
@@ -72,10 +73,14 @@ class Assessment:
     replaced: tuple[str, ...] = ()
 
     def named(self, trust: Trust, most: int) -> str:
-        """The first reasons of a class, in words, and how many more there are."""
-        found = [str(reason) for reason in self.reasons if reason.trust is trust]
+        """The first reasons of a class, in words and not at full length, and how many more there are."""
+        found = [_shortened(str(reason)) for reason in self.reasons if reason.trust is trust]
         more = f" and {len(found) - most} more" if len(found) > most else ""
         return "; ".join(found[:most]) + more
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
 
 
 def assess(config: BundleConfig) -> Assessment:
@@ -206,7 +211,7 @@ class _Walk:
                 return
             verdict = judge(expression)
             if verdict.trust is not Trust.SAFE:
-                yield Reason(where, f"{value[:80]!r}: {verdict.why}", verdict.trust)
+                yield Reason(where, f"{value!r}: {verdict.why}", verdict.trust)
             for identity in expression.references:
                 yield from self.visit_id(identity, depth + 1)
         elif match := REFERENCE.fullmatch(value):
