@@ -373,8 +373,7 @@ def vista() -> dict[str, Any]:
         everything_labels="$list(set([i+1 for i in range(5)]) - set([2]))",
     )
     config["imports"] = ["$import scripts", "$import copy", "$import json", "$import pathlib"]
-    config["network_def"] = "$scripts.network.Prompted(@prompted)"
-    config["prompted"] = copy.deepcopy(UNET)
+    config["network_def"] = {"_target_": "scripts.network.Prompted", "net": copy.deepcopy(UNET)}
     config["evaluator"]["_target_"] = "scripts.evaluator.Vista3dEvaluator"
     config["evaluator"]["hyper_kwargs"] = {"user_prompt": True, "everything_labels": "@everything_labels"}
     return config

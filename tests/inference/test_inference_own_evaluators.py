@@ -62,9 +62,11 @@ def _layers(model: Any, return_layers: dict[str, str]) -> Any:
     return Getter()
 
 
-def _trainable(_pretrained: bool, layers: int | None, largest: int, default: int) -> int:
-    """What torchvision's check of the number of trainable layers gives for a network without learnt weights."""
-    return largest if layers is None or not _pretrained else default
+def _trainable(is_trained: bool, trainable_backbone_layers: int | None, max_value: int, default_value: int) -> int:
+    """What torchvision's check of the number of trainable layers gives: all of them without learnt weights."""
+    if not is_trained:
+        return max_value
+    return default_value if trainable_backbone_layers is None else trainable_backbone_layers
 
 
 @pytest.fixture

@@ -42,7 +42,10 @@ def _bundle(root: Path) -> Path:
     zoo.write(root, config, stated)
     (root / "models").mkdir()
     torch.manual_seed(0)
-    torch.save(DenseNet(**small, block_config=(1, 1)).state_dict(), root / "models" / "model.pt")
+    network = DenseNet(**small, block_config=(1, 1))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    torch.save(network.state_dict(), root / "models" / "model.pt")
     return root
 
 

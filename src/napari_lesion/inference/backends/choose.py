@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.backends.telemetry import silence_telemetry
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
@@ -69,6 +70,7 @@ def open_backend(
     """
     from napari_lesion.inference.backends.torch_backend import TorchBackend
 
+    silence_telemetry()
     device, backend = chosen(settings)
     if backend == "torch":
         return TorchBackend(bundle, device, settings.threads), ()

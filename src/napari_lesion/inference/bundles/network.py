@@ -76,11 +76,12 @@ def _script(config: BundleConfig, device: str) -> Any:
 
     path = inside(config.root, SCRIPT)
     try:
-        return torch.jit.load(path, map_location=device).float().eval()  # type: ignore[no-untyped-call]
+        script = torch.jit.load(path, map_location=device).float().eval()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise ModelError(
             f"The weights of the model {config.root.name} are not usable", f"{SCRIPT} is damaged"
         ) from error
+    return torch.nn.Sequential(script).eval()  # a script takes no hooks, by which progress and cancel work
 
 
 def _strict(config: BundleConfig) -> bool:

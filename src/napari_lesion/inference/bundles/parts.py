@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from napari_lesion.core.errors import ModelError
+from napari_lesion.inference.backends.telemetry import silence_telemetry
 from napari_lesion.inference.bundles.network import Source, loaded_network
 from napari_lesion.inference.bundles.trusted import Parsed, importable
 from napari_lesion.models.config.assessment import Assessment, assess, require_usable
@@ -84,6 +85,7 @@ def bundle_parts(config: BundleConfig, device: str = "cpu") -> Iterator[Parts]:
     ModelError
         When it is refused, needs trust that was not given or whose files changed since, or cannot be built.
     """
+    silence_telemetry()
     assessment = assess(config)
     require_usable(config, assessment)
     if assessment.trust is Trust.SAFE:
