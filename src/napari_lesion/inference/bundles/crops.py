@@ -95,7 +95,7 @@ def field_of_view_mm(config: BundleConfig, parts: Parts) -> tuple[float, float, 
     """
     stated = config.metadata.get("network_data_format", {})
     inputs = stated.get("inputs") if isinstance(stated, Mapping) else None
-    entry = next(iter(inputs.values()), {}) if isinstance(inputs, Mapping) else {}
+    entry: Any = next(iter(inputs.values()), {}) if isinstance(inputs, Mapping) else {}
     shape = entry.get("spatial_shape") if isinstance(entry, Mapping) else None
     pixdim = _pixdim(parts)
     stated_whole = isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)

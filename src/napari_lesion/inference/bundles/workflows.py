@@ -48,11 +48,10 @@ def _by_own_workflow(sample: Any, parts: Parts, ctx: JobContext) -> dict[str, An
     """What the bundle's evaluator makes of one batch: an ignite engine, run once without its handlers."""
     import torch
     from ignite.engine import Events
-    from monai.data import list_data_collate
-    from torch.utils.data import DataLoader
+    from monai.data import DataLoader, Dataset, list_data_collate
 
     assert parts.evaluator is not None
-    loader = DataLoader([sample], batch_size=1, collate_fn=parts.collate or list_data_collate)
+    loader: Any = DataLoader(Dataset([sample]), batch_size=1, collate_fn=parts.collate or list_data_collate)
     found: list[Any] = []
     evaluator = parts.evaluator(val_data_loader=loader)
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: found.append(engine.state.output))

@@ -26,12 +26,12 @@ def weights_id(config: BundleConfig) -> str | None:
 
 def targets(config: BundleConfig, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Id and content of every component of this class name, in the order of the configuration."""
-    stack: list[tuple[str, Any]] = [(str(key), value) for key, value in reversed(config.inference.items())]
+    stack: list[tuple[str, Any]] = [(str(key), value) for key, value in reversed(list(config.inference.items()))]
     while stack:
         where, value = stack.pop()
         if isinstance(value, Mapping):
             if str(value.get("_target_", "")).rpartition(".")[2] == name:
                 yield where, value
-            stack.extend((f"{where}{SEPARATOR}{key}", item) for key, item in reversed(value.items()))
+            stack.extend((f"{where}{SEPARATOR}{key}", item) for key, item in reversed(list(value.items())))
         elif isinstance(value, list):
             stack.extend((f"{where}{SEPARATOR}{place}", item) for place, item in reversed(list(enumerate(value))))
