@@ -413,7 +413,7 @@ from monai.utils.enums import CommonKeys as Keys
 class Vista3dEvaluator(SupervisedEvaluator):
     def __init__(self, *args, hyper_kwargs=None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.hyper_kwargs = hyper_kwargs
+        self.device, self.hyper_kwargs = kwargs["device"], hyper_kwargs
 
     def _iteration(self, engine, batchdata):
         image = batchdata["image"].to(engine.device)

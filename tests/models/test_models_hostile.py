@@ -225,6 +225,7 @@ def _weights(root: Path, content: Any) -> Path:
     return root
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", ["repeated", "sparse", "packed", "script"])
 def test_hostile_weights(tmp_path: Path, kind: str) -> None:
     import torch
