@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -146,6 +147,47 @@ def test_the_form_of_boxes_is_what_the_steps_say(lps: bool) -> None:
     assert (form.mode, form.space) == ("cccwhd", "LPS" if lps else "RAS")
     assert form_of(Compose([world])).mode == "xyzxyz"
     assert form_of(None).space == "image"
+
+
+class _Steps:
+    """A post-processing that leaves the boxes as they are, and says what form they have."""
+
+    def __init__(self, *transforms: Any) -> None:
+        self.transforms = transforms
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+
+@pytest.mark.parametrize(
+    ("space", "centre", "size"),
+    [
+        ("LPS", (12.0, -17.5, 33.0), (4.0, 5.0, 6.0)),
+        ("RAS", (-12.0, 17.5, 33.0), (4.0, 5.0, 6.0)),
+        ("image", (-22.0, -52.5, 104.0), (8.0, 15.0, 24.0)),
+    ],
+)
+def test_boxes_are_told_in_lps_millimetres(space: str, centre: tuple[float, ...], size: tuple[float, ...]) -> None:
+    """Corners of one box, in each of the spaces that a post-processing can leave it in."""
+    import torch
+    from monai.data import MetaTensor
+
+    from napari_lesion.inference.bundles.boxes import boxed
+
+    steps = []
+    if space != "image":
+        steps.append(type("AffineBoxToWorldCoordinated", (), {"affine_lps_to_ras": space == "LPS"})())
+    affine = torch.tensor([[2.0, 0, 0, -2.0], [0, 3.0, 0, 0.0], [0, 0, 4.0, -28.0], [0, 0, 0, 1.0]])
+    if space == "image":
+        affine[1, 3] = 105.0
+    box = torch.tensor([[10.0, -20.0, 30.0, 14.0, -15.0, 36.0]])
+    answer = {"box": box, "label": torch.tensor([0]), "label_scores": torch.tensor([0.9])}
+    sample = {"image": MetaTensor(torch.zeros(1, 4, 4, 4), affine=affine), "pred": answer}
+    parts = MagicMock(postprocessing=_Steps(*steps), key="image")
+    output = boxed(sample, parts, {0: "nodule"}, "detector")
+    np.testing.assert_allclose(output.centres, [centre])
+    np.testing.assert_allclose(output.sizes, [size])
+    assert output.scores.tolist() == pytest.approx([0.9])
 
 
 def test_a_prompted_model_gives_its_classes(tmp_path: Path, volume: Volume) -> None:
