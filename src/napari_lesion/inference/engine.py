@@ -65,6 +65,8 @@ class Prediction:
         Facts for the user, one sentence each.
     labels, lesions
         Marks that follow from the classes of a model and not from a threshold; None elsewhere.
+    scores
+        Class name to score of the whole image, of a classifier.
     """
 
     probability: ProbabilityMap
@@ -77,6 +79,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     labels: LabelMap | None = None
     lesions: Mapping[int, Lesion] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

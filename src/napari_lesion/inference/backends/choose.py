@@ -13,7 +13,7 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.inference.backends.openvino_backend import OpenVinoBackend, is_converted, usable_cpus
 from napari_lesion.inference.backends.precision import precision_for
-from napari_lesion.inference.backends.telemetry import import_openvino
+from napari_lesion.inference.backends.telemetry import import_openvino, silence_telemetry
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
@@ -98,6 +98,7 @@ def open_backend(
     """
     from napari_lesion.inference.backends.torch_backend import TorchBackend
 
+    silence_telemetry()
     device, backend = chosen(settings)
     precision = precision_for(bundle, settings, device, backend)
     notes = () if precision == settings.precision or settings.precision == "auto" else (NO_BF16,)
