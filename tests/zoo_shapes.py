@@ -408,6 +408,7 @@ class Vista3dInferer(Inferer):
 import torch
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
+from monai.transforms import reset_ops_id
 from monai.utils.enums import CommonKeys as Keys
 
 class Vista3dEvaluator(SupervisedEvaluator):
@@ -424,6 +425,7 @@ class Vista3dEvaluator(SupervisedEvaluator):
             engine.state.output[Keys.PRED] = engine.inferer(
                 inputs=image, network=engine.network, point_coords=None, point_labels=None, class_vector=prompt
             ).transpose(1, 0)
+        reset_ops_id(image)
         engine.state.output["label_prompt"] = prompt.unsqueeze(0)
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
