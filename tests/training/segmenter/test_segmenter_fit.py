@@ -206,8 +206,10 @@ def test_curves_for_tensorboard_where_it_is_installed(task: FitTask) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="gloo is tried on Linux")
 def test_two_processes_give_the_weights_of_one(balls: Path, tmp_path: Path) -> None:
+    # SGD: AdamW makes steps of full length out of the rounding of gradients that are 0, such as of a bias before a norm
+    content = {**CONTENT, "optimizer": {"_target_": "SGD", "lr": 0.05, "momentum": 0.9}}
     config = tmp_path / "config.json"
-    config.write_text(json.dumps(CONTENT), encoding="utf-8")
+    config.write_text(json.dumps(content), encoding="utf-8")
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "napari_lesion", "train", "--data", str(balls), "--config", str(config)),
@@ -216,6 +218,6 @@ def test_two_processes_give_the_weights_of_one(balls: Path, tmp_path: Path) -> N
     done = subprocess.run(command, check=False, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert done.stdout.decode().count("on the held-out cases") == 1
-    train(TrainRequest(balls, tiny_config(), tmp_path / "one"))
+    train(TrainRequest(balls, SegmenterConfig.from_mapping(content), tmp_path / "one"))
     for one, two in zip(tensors(tmp_path / "one.run"), tensors(tmp_path / "two.run"), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
