@@ -17,7 +17,8 @@ from napari_lesion.training.detector.__main__ import main
 from napari_lesion.training.detector.config import CropConfig, load_crop_config, read_record, write_record
 from napari_lesion.training.detector.crops import CONSENSUS, IGNORED, SHARE
 from napari_lesion.training.detector.fit import CropData, crop_loss, fit_stretch
-from napari_lesion.training.detector.measure import TwoStages, alone, measure, readers
+from napari_lesion.training.detector.measure import main as measure
+from napari_lesion.training.detector.measure import read_report
 from napari_lesion.training.detector.nodules import slice_nodules, split
 from napari_lesion.training.detector.outlines import outline_dice
 from napari_lesion.training.named import build
@@ -88,32 +89,31 @@ def test_dice_counts_the_marks_that_touch(slices: Path) -> None:
     assert outline_dice(np.zeros_like(lesion), nodule) == 0.0
 
 
-def test_the_command_trains_and_both_stages_are_measured(
+def test_the_command_trains_and_the_run_is_measured(
     tiny_data: Path, slices: Path, tiny_crops: CropConfig, tmp_path: Path
 ) -> None:
-    from napari_lesion.inference.refine import CandidateRule
-    from napari_lesion.training.detector.config import build_crop_network
-    from napari_lesion.training.evaluate import held_out_scenes
-
     data = tmp_path / "data"
     data.mkdir()
     for name in ("lidc_nodules", "tables", "chest_ct"):
         (data / name).symlink_to(tiny_data / name)
     (data / "lidc_slices").symlink_to(slices)
+    flat, deep = tiny_crops.stretches
+    config = replace(
+        tiny_crops, stretches=(flat, replace(deep, transplanted=0.5), replace(deep, name="hard", mine_first=True))
+    )
     preset = tmp_path / "preset.json"
-    preset.write_text(json.dumps(asdict(tiny_crops)))
+    preset.write_text(json.dumps(asdict(config)), encoding="utf-8")
     weights = main(data, tmp_path / "run", str(preset), 0)
-    config, fold = read_record(tmp_path / "run")
-    assert (config, fold) == (tiny_crops, 0)
+    assert weights == tmp_path / "run" / "hard" / "weights.pt"
+    assert read_record(tmp_path / "run") == (config, 0)
+    assert (tmp_path / "run" / "hard" / "mined.json").is_file()
     assert len((tmp_path / "run" / "cubes" / "log.jsonl").read_text(encoding="utf-8").splitlines()) == 1
-    network = build_crop_network(config, 3).eval()
-    network.load_state_dict(load_weights(weights))
-    scenes = held_out_scenes(data, 0, config.intensity)
-    both = TwoStages(network, network, CandidateRule(0.01, 1))
-    for predict in (both, alone(network)):
-        summaries, table = measure(scenes, predict)
-        assert summaries[0].n_nodules == len(table[0]) == 2
-    assert readers(scenes) == {"mean": 1.0, "median": 1.0, "nodules": 2}
+    measure(data, tmp_path / "run", tmp_path / "fold.json")
+    fold, cases = read_report(tmp_path / "fold.json")
+    assert fold == 0
+    cubes = [case for case in cases if case.kind == "cube"]
+    assert len(cubes) == 2
+    assert all(case.lesion_voxels > 100 and case.readers_dice == 1.0 for case in cubes)
 
 
 def test_a_folder_is_not_shared_by_two_runs(tiny_crops: CropConfig, tmp_path: Path) -> None:
