@@ -206,7 +206,7 @@ def test_curves_for_tensorboard_where_it_is_installed(task: FitTask) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="gloo is tried on Linux")
 def test_two_processes_give_the_weights_of_one(balls: Path, tmp_path: Path) -> None:
-    # SGD: AdamW makes steps of full length out of the rounding of gradients that are 0, such as of a bias before a norm
+    # SGD: AdamW makes whole steps out of the rounding of gradients that are 0, such as of a bias before a norm
     content = {**CONTENT, "optimizer": {"_target_": "SGD", "lr": 0.05, "momentum": 0.9}}
     config = tmp_path / "config.json"
     config.write_text(json.dumps(content), encoding="utf-8")
