@@ -189,7 +189,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")],
     run: Annotated[Path, typer.Option(help="Folder of the run that held nothing out.")],
     out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
-    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[-1],
+    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[0],
     threshold: Annotated[
         float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
     ] = None,

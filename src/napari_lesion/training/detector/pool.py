@@ -262,7 +262,7 @@ def final_score(reports: Reports, level: float) -> MarkScore:
 def main(
     reports: Annotated[list[Path], typer.Argument(help="JSON files of the folds.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
-    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[-1],
+    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[0],
     threshold: Annotated[
         float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
     ] = None,

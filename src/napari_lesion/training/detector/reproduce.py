@@ -23,7 +23,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs; the bundle is written below it.")],
     preset: Annotated[str, typer.Option(help="Preset of this package, or a JSON file.")] = "lung_nodule_ct",
-    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[-1],
+    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[0],
     threshold: Annotated[
         float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
     ] = None,
