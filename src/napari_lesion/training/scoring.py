@@ -21,7 +21,6 @@ HIT_IOU = 0.1
 AGREED_READERS = 3
 WINDOW_ROI = 48
 """Edge of the windows, voxels of 1 mm: those of the training, since an instance norm depends on its window."""
-SCAN_MARK_COST, CUBE_MARK_COST = 0.005, 0.05
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

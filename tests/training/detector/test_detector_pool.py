@@ -14,7 +14,7 @@ from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.detector.mark_score import fit_mark_score, score_of
 from napari_lesion.training.detector.measure import SeenCase, SeenMark, read_report, see_case
-from napari_lesion.training.detector.pool import final_score, merit, pool, read_folds, score_folds
+from napari_lesion.training.detector.pool import choose_threshold, final_score, pool, read_folds, score_folds
 from napari_lesion.training.scenes import LESION, Scene, load_scenes
 
 SURE = (4.0, 5.0, 0.1, 0.9, 0.7)
@@ -115,10 +115,7 @@ def test_without_other_marks_nothing_can_be_told_apart() -> None:
         final_score({0: fold(0)[:3]}, 0.5)
 
 
-def test_marks_cost_something() -> None:
-    rows = [
-        {"threshold": at, "dice": dice, "marks_by_scan": {"s": marks}, "marks_per_cube": 0.0}
-        for at, dice, marks in ((0.2, 0.74, 20), (0.5, 0.73, 5), (0.8, 0.60, 0))
-    ]
-    assert merit(rows[1]) == pytest.approx(0.705)
-    assert max(rows, key=merit)["threshold"] == 0.5
+def test_the_threshold_is_the_largest_that_finds_enough() -> None:
+    rows = [{"threshold": at, "sensitivity": found} for at, found in ((0.1, 1.0), (0.2, 0.95), (0.3, 0.94))]
+    assert choose_threshold(rows) == 0.2
+    assert choose_threshold(rows[2:]) == 0.3

@@ -45,7 +45,7 @@ WHOLE_SCAN = "whole_scan.json"
 HISTORY = "history.md"
 VERSION = "0.2.0"
 TITLE = "Lung nodules, CT"
-SENSITIVE, SPECIFIC = 0.2, 0.8
+SENSITIVE, SPECIFIC = 0.05, 0.5
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
     level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[0],
     threshold: Annotated[
-        float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
+        float | None, typer.Option(help="Probability from which a mark is shown; else the largest that finds 95 %.")
     ] = None,
 ) -> None:
     """Write the bundle of a detector."""

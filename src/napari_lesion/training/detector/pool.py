@@ -25,9 +25,10 @@ from napari_lesion.evaluation.detection import froc
 from napari_lesion.models.bundle import MarkScore
 from napari_lesion.training.detector.mark_score import fit_mark_score, is_hit, is_other, score_of
 from napari_lesion.training.detector.measure import LEVELS, SeenCase, SeenMark, read_report
-from napari_lesion.training.scoring import AGREED_READERS, CUBE_MARK_COST, SCAN_MARK_COST
+from napari_lesion.training.scoring import AGREED_READERS
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+WANTED_SENSITIVITY = 0.95
 SIZES_MM = ((0.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, math.inf))
 """Groups by the diameter of a ball of the nodule's volume."""
 
@@ -103,8 +104,8 @@ def pool(reports: Reports, level: float, threshold: float | None = None) -> dict
     level
         Level of the marks.
     threshold
-        Probability of a mark that the case by case list and the intervals are given at; None for the one of greatest
-        merit (`merit`).
+        Probability of a mark that the case by case list and the intervals are given at; None for that of
+        `choose_threshold`.
     """
     scored = score_folds(reports, level)
     agreed = [case for case in scored if is_agreed(case)]
@@ -114,7 +115,7 @@ def pool(reports: Reports, level: float, threshold: float | None = None) -> dict
     scans = [case for case in scored if case.case.kind == "scan"]
     rows = [_at(agreed, cubes, scans, value) for value in THRESHOLDS]
     if threshold is None:
-        threshold = max(rows, key=merit)["threshold"]
+        threshold = choose_threshold(rows)
     return {
         "folds": sorted(reports),
         "level": level,
@@ -138,11 +139,10 @@ def pool(reports: Reports, level: float, threshold: float | None = None) -> dict
     }
 
 
-def merit(row: Mapping[str, Any]) -> float:
-    """What a threshold is chosen by: mean Dice less a little for every other mark in a scan and in a cube."""
-    marks = list(row["marks_by_scan"].values())
-    cost = SCAN_MARK_COST * float(np.mean(marks)) if marks else 0.0
-    return float(row["dice"]) - cost - CUBE_MARK_COST * float(row["marks_per_cube"])
+def choose_threshold(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Largest threshold that finds `WANTED_SENSITIVITY` of the nodules; the smallest of all when none does."""
+    enough = [float(row["threshold"]) for row in rows if row["sensitivity"] >= WANTED_SENSITIVITY]
+    return max(enough, default=min(float(row["threshold"]) for row in rows))
 
 
 def _count(scores: Sequence[float], threshold: float) -> int:
@@ -264,7 +264,7 @@ def main(
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[0],
     threshold: Annotated[
-        float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
+        float | None, typer.Option(help="Probability from which a mark is shown; else the largest that finds 95 %.")
     ] = None,
 ) -> None:
     """Pool the figures of several folds."""

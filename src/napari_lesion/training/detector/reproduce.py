@@ -25,7 +25,7 @@ def main(
     preset: Annotated[str, typer.Option(help="Preset of this package, or a JSON file.")] = "lung_nodule_ct",
     level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[0],
     threshold: Annotated[
-        float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
+        float | None, typer.Option(help="Probability from which a mark is shown; else the largest that finds 95 %.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
