@@ -15,7 +15,7 @@ from napari_lesion.inference.engine import own_intensity, predict
 from napari_lesion.inference.organs import find_organ
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.io.read import read_volume
-from napari_lesion.models.bundle import BundleInfo, Intensity
+from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.models.metadata import read_bundle
 from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import brain_inference, write_brain_bundle
@@ -73,8 +73,8 @@ def test_every_visit_is_measured_by_the_run_without_its_patient(
 def test_the_bundle_states_what_the_engine_needs(bundle: Path) -> None:
     info = read_bundle(bundle)
     assert (info.organ, info.modality, info.channels) == ("brain", Modality.MR, 1)
-    assert info.intensity.of_median
-    assert (info.intensity.a_min, info.intensity.a_max) == (0.0, 2.0)
+    assert info.intensity.z_score
+    assert (info.intensity.a_min, info.intensity.a_max) == (-4.0, 6.0)
     assert set(info.training_patients) == {
         "ljubljana_ms_p07",
         "mslesseg_P14",
@@ -104,11 +104,18 @@ def test_plain_monai_prepares_an_image_as_the_engine_does(brain_data: Path, tmp_
     parser = ConfigParser(ConfigParser.load_config_file(tmp_path / "inference.json"))
     plain = parser.get_parsed_content("preprocessing")({"image": str(path)})["image"][0].numpy()
     volume = read_volume(path, modality=Modality.MR)
-    median = float(np.median(volume.array[volume.array != 0]))
-    ratio = nibabel.as_closest_canonical(nibabel.load(path)).get_fdata() / median
-    np.testing.assert_allclose(plain, np.clip(ratio / 2, 0, 1), atol=1e-4)
-    own = own_intensity(volume, find_organ(volume, "none", Modality.MR), Intensity(0.0, 2.0, of_median=True))
-    assert (own.a_min, own.a_max) == (0.0, 2 * median)
+    values = volume.array[volume.array != 0].astype(float)
+    z = (nibabel.as_closest_canonical(nibabel.load(path)).get_fdata() - values.mean()) / values.std()
+    np.testing.assert_allclose(plain, np.clip((z + 4) / 10, 0, 1), atol=1e-4)
+    organ = find_organ(volume, "none", Modality.MR)
+    own = own_intensity(volume, organ, config_intensity())
+    assert own.a_min == pytest.approx(values.mean() - 4 * values.std())
+
+
+def config_intensity() -> object:
+    from napari_lesion.models.bundle import Intensity
+
+    return Intensity(-4.0, 6.0, z_score=True)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +150,7 @@ def test_the_shipped_configuration_is_the_presets(shipped: BundleInfo) -> None:
     assert (shipped.intensity.a_min, shipped.intensity.a_max) == (config.intensity.a_min, config.intensity.a_max)
     stated = json.loads((SHIPPED / "configs" / "inference.json").read_text(encoding="utf-8"))
     targets = [step["_target_"] for step in stated["preprocessing"]["transforms"]]
-    assert targets[3:6] == ["Spacingd", "Lambdad", "ScaleIntensityRanged"]
+    assert targets[3:6] == ["Spacingd", "NormalizeIntensityd", "MapLabelValued"]
 
 
 def test_most_of_a_stroke_patients_bright_lesions_is_marked(shipped: BundleInfo, shared_data: Path) -> None:

@@ -17,7 +17,7 @@ import typer
 from napari_lesion.training.brain.record import read_brain_record
 from napari_lesion.training.bundle import common_metadata, common_own, inference_config, write_configs, write_weights
 from napari_lesion.training.checkpoints import load_weights
-from napari_lesion.training.refiner.config import CropConfig, build_crop_network, load_crop_config
+from napari_lesion.training.refiner.config import CropConfig, build_crop_network
 
 ROI = 96
 VERSION = "0.1.0"
@@ -26,11 +26,16 @@ MIN_VOLUME_MM3 = 10.0
 MAX_SLICE_SPACING_MM = 4.0
 """Thickest slices that the blur of the training stands for."""
 TITLE = "Brain FLAIR lesions, MR (experimental)"
-FIRST = "brain_flair_first"
-"""Preset of the phase that the weights went on from."""
 FIGURES, TEMPLATE = "figures.json", "brain_card.md.j2"
-OF_MEDIAN = "$lambda x: x / x[x != 0].median()"
-"""What the engine does within the brain, for plain MONAI and an image that is zero outside: no transform does it."""
+DARKEST = -10.0
+Z_SCORE = [
+    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
+    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
+]
+"""What the engine does within the brain, for plain MONAI and an image that is zero outside.
+
+MONAI leaves zeros at 0, the mean of the brain; here they become the darkest value.
+"""
 
 REFERENCES = [
     "Billot B et al. SynthSeg. Med Image Anal 2023;86:102789. doi:10.1016/j.media.2023.102789",
@@ -40,11 +45,11 @@ REFERENCES = [
 
 
 def brain_inference(network: dict[str, Any], config: CropConfig) -> dict[str, Any]:
-    """Content of ``configs/inference.json``: as for nodules, but in multiples of the median."""
+    """Content of ``configs/inference.json``: as that of the nodule model, with the z-score before the scaling."""
     content = inference_config(network, config.intensity, ROI)
     steps = content["preprocessing"]["transforms"]
     place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
-    steps.insert(place, {"_target_": "Lambdad", "keys": "image", "func": OF_MEDIAN})
+    steps[place:place] = Z_SCORE
     return content
 
 
@@ -74,7 +79,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
         "task": "Segmentation of hyperintense lesions in brain FLAIR MR",
         "description": "Marks hyperintense lesions, above all of multiple sclerosis, in a FLAIR image of the brain.",
         "data_source": "open_ms_data (Ljubljana), MSLesSeg, SOOP, LESYMAP and the ICBM 152 template",
-        "image_classes": "one channel, multiples of the median of the brain, clipped and scaled to 0..1",
+        "image_classes": "one channel, z-score within the brain, clipped and scaled to 0..1",
         "label_classes": "1 is hyperintense lesion, 0 everything else",
         "pred_classes": "one channel, probability of lesion",
         "eval_metrics": {"mean_dice": chosen["dice"]["mean"], "lesion_f1": chosen["f1"]["mean"]} if figures else {},
@@ -85,7 +90,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
             "task": "segmentation",
             "organ": "brain",
             "modality": "MR",
-            "intensity": {**own["intensity"], "of_median": True},
+            "intensity": {**own["intensity"], "z_score": True},
             "labels": {"1": "hyperintense lesion"},
             "default_threshold": figures["threshold"] if figures else UNMEASURED_THRESHOLD,
             "min_volume_mm3": MIN_VOLUME_MM3,
@@ -161,7 +166,6 @@ def write_brain_card(folder: Path, config: CropConfig, record: dict[str, Any]) -
     figures = json.loads((folder / "docs" / FIGURES).read_text(encoding="utf-8"))
     network = build_crop_network(config, 3)
     history = folder / "docs" / "history.md"
-    stretches = (*load_crop_config(FIRST).stretches, *config.stretches)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     card = environment.from_string(text).render(
         own=metadata["napari_lesion"],
@@ -169,7 +173,7 @@ def write_brain_card(folder: Path, config: CropConfig, record: dict[str, Any]) -
         network=config.network["_target_"],
         filters=config.network.get("filters", []),
         parameters=round(sum(p.numel() for p in network.parameters()) / 1e6, 1),
-        stretches=stretches,
+        stretches=config.stretches,
         history=history.read_text(encoding="utf-8") if history.is_file() else "",
         figures=figures,
         chosen=figures["model"],
