@@ -52,7 +52,14 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights in float16, half the size; a float32 network takes them in again."""
     import torch
 
-    return {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in state.items()}
+    # Some networks hold a layer under two names; it is one tensor, and stays one in the file.
+    halved: dict[tuple[int, torch.Size], torch.Tensor] = {}
+    return {
+        name: halved.setdefault((value.data_ptr(), value.shape), value.to(torch.float16))
+        if value.is_floating_point()
+        else value
+        for name, value in state.items()
+    }
 
 
 @dataclass(frozen=True)

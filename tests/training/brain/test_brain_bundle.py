@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from napari_lesion.core.probability import threshold_byte
 from napari_lesion.core.volume import Modality
+from napari_lesion.evaluation.segmentation import dice
 from napari_lesion.inference.engine import own_intensity, predict
 from napari_lesion.inference.organs import find_organ
 from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.io.masks import read_labels
 from napari_lesion.io.read import read_volume
 from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.models.metadata import read_bundle
@@ -26,14 +29,14 @@ from napari_lesion.training.refiner.config import CropConfig, load_crop_config
 pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 
 SHIPPED = Path(__file__).parents[3] / "resources" / "bundles" / "brain_flair_lesion"
-RUNS = ("ljubljana_ms_p07", "mslesseg_P14", "all")
+RUNS = ("ljubljana_ms_p07", "mslesseg_P14")
 
 
 @pytest.fixture(scope="module")
 def runs(brain_pool: Path, brain_config: CropConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("all_runs")
     for name in RUNS:
-        train(brain_config, brain_pool, folder / name, "" if name == "all" else name)
+        train(brain_config, brain_pool, folder / name, name)
     return folder
 
 
@@ -41,7 +44,7 @@ def runs(brain_pool: Path, brain_config: CropConfig, tmp_path_factory: pytest.Te
 def bundle(runs: Path, brain_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "brain_tiny"
     figures = json.loads(json.dumps(report(brain_data, runs)))
-    write_brain_bundle(folder, runs / "all", figures)
+    write_brain_bundle(folder, runs / "template", figures)
     return folder
 
 
@@ -63,7 +66,7 @@ def test_every_visit_is_measured_by_the_run_without_its_patient(
 
     monkeypatch.setattr(measure, "write_brain_bundle", noted)
     monkeypatch.setattr(measure, "sweep", visited)
-    measure.leave_one_out(brain_data, runs)
+    measure.unseen(brain_data, runs)
     assert seen == [
         ("ljubljana_ms_p07", "ljubljana_ms_p07"),
         ("mslesseg_P14", "mslesseg_P14,mslesseg_P14"),
@@ -76,8 +79,6 @@ def test_the_bundle_states_what_the_engine_needs(bundle: Path) -> None:
     assert info.intensity.z_score
     assert (info.intensity.a_min, info.intensity.a_max) == (-4.0, 6.0)
     assert set(info.training_patients) == {
-        "ljubljana_ms_p07",
-        "mslesseg_P14",
         "ljubljana_ms_p01",
         *(name for name in info.training_patients if name.startswith("soop")),
     }
@@ -140,8 +141,8 @@ def test_the_shipped_card_agrees_with_its_figures(shipped: BundleInfo) -> None:
     assert shipped.default_threshold == figures["threshold"]
     assert f"{figures['model']['dice']['mean']:.3f}" in card
     assert figures["model"]["patients"] == 4
-    assert {row["patient"] for row in figures["model"]["visits"]} <= set(shipped.training_patients)
-    assert not {row["patient"] for row in figures["stroke"]} & set(shipped.training_patients)
+    measured = {row["patient"] for row in (*figures["model"]["visits"], *figures["stroke"])}
+    assert not any(trained.startswith(patient) for patient in measured for trained in shipped.training_patients)
 
 
 def test_the_shipped_configuration_is_the_presets(shipped: BundleInfo) -> None:
@@ -153,10 +154,11 @@ def test_the_shipped_configuration_is_the_presets(shipped: BundleInfo) -> None:
     assert targets[3:6] == ["Spacingd", "NormalizeIntensityd", "MapLabelValued"]
 
 
-def test_most_of_a_stroke_patients_bright_lesions_is_marked(shipped: BundleInfo, shared_data: Path) -> None:
-    """A patient who was never trained on, at 2 mm."""
-    folder = shared_data / "data" / "brain_flair" / "isles22_stroke0009"
+def test_most_of_what_it_marks_in_a_real_patient_is_lesion(shipped: BundleInfo, shared_data: Path) -> None:
+    """A patient who was never learned from; the Dice that was measured is 0.68."""
+    folder = shared_data / "data" / "brain_flair" / "mslesseg_P14_T1"
     volume = read_volume(folder / "flair.nii.gz", modality=Modality.MR)
     found = predict(volume, shipped, EngineSettings(device="cpu"))
     assert found.organ.trusted
-    assert found.windows > 0
+    marked = found.probability.dense() >= threshold_byte(shipped.default_threshold)
+    assert dice(read_labels(folder / "lesion.nii.gz").array > 0, marked) > 0.6

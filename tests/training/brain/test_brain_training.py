@@ -113,4 +113,7 @@ def test_a_folder_with_another_run_is_refused(run: Path, brain_pool: Path, brain
 
 def test_the_preset_can_be_read() -> None:
     config = load_crop_config("brain_flair_lesion")
-    assert [stretch.data for stretch in config.stretches] == ["template", "brains"]
+    assert [stretch.data for stretch in config.stretches] == ["template"]
+    patients = load_crop_config("brain_flair_patients")
+    assert [stretch.data for stretch in patients.stretches] == ["template", "brains"]
+    assert patients.stretches[0] == config.stretches[0]

@@ -152,4 +152,5 @@ def moved_by_box(
 def box_of(mask: BoolArray, origin: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Lowest and highest corner (2, 3) of a mask, mm."""
     where = np.argwhere(mask)
-    return np.stack([where.min(0), where.max(0)]) + origin
+    corners: npt.NDArray[np.float64] = np.stack([where.min(0), where.max(0)]) + origin
+    return corners

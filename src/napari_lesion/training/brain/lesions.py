@@ -130,7 +130,7 @@ def _inside_tissue(points: Points, anatomy: Anatomy) -> Points:
 
 
 def _inside(points: Points, anatomy: Anatomy) -> BoolArray:
-    inside: BoolArray = ((points >= 0) & (points < anatomy.brain.shape)).all(axis=1)
+    inside: BoolArray = np.all((points >= 0) & (points < np.array(anatomy.brain.shape)), axis=1)
     return inside
 
 

@@ -103,7 +103,7 @@ def report(data: Path, runs: Path) -> dict[str, Any]:
 
 
 def _figures(scores: Sequence[VisitScore]) -> dict[str, Any]:
-    return {"visits": [score.record() for score in scores], **summary(scores)}
+    return {**summary(scores), "visits": [score.record() for score in scores]}
 
 
 def main(
