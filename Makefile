@@ -78,14 +78,7 @@ benchmarks: system-libraries $(READY) ## Run every benchmark; each prints its fi
 .PHONY: train-nodules
 train-nodules: $(READY) ## Train the lung nodule model: make train-nodules DATA=/folder (docs/training.md)
 	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-nodules DATA=/folder (docs/training.md)" >&2; exit 2; }
-	$(BIN)/python -m napari_lesion.training lung_nodule_ct --data "$(DATA)" --out runs/lung_nodule_ct
-
-.PHONY: train-refiner
-train-refiner: $(READY) ## Train the second stage of the lung nodule model: make train-refiner DATA=/folder (after train-nodules)
-	@[ -n "$(DATA)" ] || { echo "Say where the training data is: make train-refiner DATA=/folder (docs/training.md)" >&2; exit 2; }
-	$(BIN)/python -m napari_lesion.training.refiner --data "$(DATA)" --out runs/lung_nodule_refiner/run --fold 0
-	$(BIN)/python -m napari_lesion.training.refiner.bundle --data "$(DATA)" --run runs/lung_nodule_refiner/run \
-	    --first runs/lung_nodule_ct/bundle --out runs/lung_nodule_ct/lung_nodule_refiner
+	$(BIN)/python -m napari_lesion.training.detector.reproduce --data "$(DATA)" --out runs/lung_nodule_ct
 
 .PHONY: train-classifier
 train-classifier: $(READY) ## Train the nodule classifier: make train-classifier DATA=/folder

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_lesion.inference.backends.choose import open_backend
+from napari_lesion.inference.backends.choose import batch_for, open_backend
 from napari_lesion.inference.settings import BACKENDS, EngineSettings
 from napari_lesion.models.catalogue import find_bundle
 
@@ -46,10 +46,12 @@ def main() -> None:
     gflops = 2 * EDGE**3 / best_seconds(lambda: matrix @ matrix) / 1e9
     print(f"matrix product {gflops:.0f} GFLOP/s; window {bundle.window_gflop} GFLOP")
     figures = {"matrix_gflops": gflops, "window_gflop": bundle.window_gflop}
-    window = np.zeros((1, bundle.channels, *bundle.roi_size), dtype=np.float32)
     for name in BACKENDS[1:]:
-        backend, _ = open_backend(bundle, EngineSettings(device="cpu", backend=name))
-        seconds = best_seconds(lambda backend=backend: backend.infer(window))
+        settings = EngineSettings(device="cpu", backend=name, precision="float32")
+        backend, _ = open_backend(bundle, settings)
+        together = batch_for(settings, "cpu", name)
+        windows = np.zeros((together, bundle.channels, *bundle.roi_size), dtype=np.float32)
+        seconds = best_seconds(lambda backend=backend, windows=windows: backend.infer(windows)) / together
         backend.close()
         figures[f"{name}_seconds"] = seconds
         efficiency = bundle.window_gflop / seconds / gflops if bundle.window_gflop else float("nan")

@@ -54,7 +54,7 @@ class GapMeter:
         now = _now()
         self.gaps[self._stage].append((now[0] - self._last[0], now[1] - self._last[1]))
         self._last = now
-        self._stage = self._dock.detect.stage if self._dock.controller.runner.busy else "after"
+        self._stage = self._dock.detect.stage if self._dock.controller.busy else "after"
 
 
 def _now() -> tuple[float, float]:
@@ -75,7 +75,7 @@ def measure(dock: Any) -> dict[str, list[tuple[float, float]]]:
     meter = GapMeter(dock)
     meter.start()
     dock.detect.press_detect()
-    demo.wait(lambda: not dock.controller.runner.busy)
+    demo.wait(lambda: not dock.controller.busy)
     demo.settle()
     return meter.stop()
 

@@ -217,53 +217,230 @@ def dints() -> dict[str, Any]:
 
 
 def detector() -> dict[str, Any]:
-    """Boxes, with inferer, evaluator and writer of the bundle's own."""
+    """Boxes, with inferer and evaluator of the bundle's own, and settings that the evaluator requires."""
     anchors = {
         "_target_": "monai.apps.detection.utils.anchor_utils.AnchorGeneratorWithAnchorShape",
         "feature_map_scales": [1, 2, 4],
         "base_anchor_shapes": [[6, 8, 4], [8, 6, 5], [10, 10, 6]],
     }
-    resnet = "monai.networks.nets.resnet.resnet50(spatial_dims=3,n_input_channels=1,conv1_t_stride=[2,2,1])"
+    resnet = (
+        "monai.networks.nets.resnet.resnet10(spatial_dims=3,n_input_channels=1,conv1_t_stride=[2,2,1],"
+        "conv1_t_size=[7,7,7])"
+    )
     pyramid = (
         "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor(@backbone,3,False,[1,2],None)"
     )
+    boxes = {"box_keys": "box", "box_ref_image_keys": "@image_key"}
     config = base(
-        {"_target_": "RetinaNet", "spatial_dims": 3, "num_classes": 1, "num_anchors": 3, "feature_extractor": "@fpn"},
-        chain(LOAD, CHANNEL, ORIENT, {**spacing([0.7, 0.7, 1.25]), "_disabled_": "@raw"}, window(-1024, 300), TYPED),
+        {
+            "_target_": "RetinaNet",
+            "spatial_dims": 3,
+            "num_classes": 1,
+            "num_anchors": 3,
+            "feature_extractor": "@feature_extractor",
+            "size_divisible": [16, 16, 8],
+            "use_list_output": False,
+        },
+        chain(
+            {**LOAD, "_disabled_": "@whether_raw"},
+            {**LOAD, "reader": "itkreader", "affine_lps_to_ras": True, "_disabled_": "@whether_resampled"},
+            CHANNEL,
+            ORIENT,
+            {**spacing([0.703125, 0.703125, 1.25]), "_disabled_": "@whether_resampled"},
+            window(-1024, 300),
+            TYPED,
+        ),
         {"_target_": "scripts.detection_inferer.RetinaNetInferer", "detector": "@detector"},
         chain(
-            {"_target_": "ClipBoxToImaged", "box_keys": "box", "label_keys": "label", "box_ref_image_keys": "image"},
-            {"_target_": "AffineBoxToWorldCoordinated", "box_keys": "box", "box_ref_image_keys": "image"},
+            {"_target_": "ClipBoxToImaged", **boxes, "label_keys": "label", "remove_empty": True},
+            {"_target_": "AffineBoxToWorldCoordinated", **boxes, "affine_lps_to_ras": True},
             {"_target_": "ConvertBoxModed", "box_keys": "box", "src_mode": "xyzxyz", "dst_mode": "cccwhd"},
+            {"_target_": "DeleteItemsd", "keys": ["@image_key"]},
         ),
-        raw="$(not False)",
+        whether_raw=False,
+        whether_resampled="$(not @whether_raw)",
         backbone=f"${resnet}",
-        fpn=f"${pyramid}",
+        feature_extractor=f"${pyramid}",
         anchor_generator=anchors,
-        detector={"_target_": "RetinaNetDetector", "network": "@network", "anchor_generator": "@anchor_generator"},
-        detector_ops=["$@detector.set_target_keys(box_key='box', label_key='label')"],
+        detector={
+            "_target_": "RetinaNetDetector",
+            "network": "@network",
+            "anchor_generator": "@anchor_generator",
+            "debug": False,
+            "spatial_dims": 3,
+            "num_classes": 1,
+            "size_divisible": [16, 16, 8],
+        },
+        detector_ops=[
+            "$@detector.set_target_keys(box_key='box', label_key='label')",
+            "$@detector.set_box_selector_parameters(score_thresh=0.02,topk_candidates_per_level=50,nms_thresh=0.22,detections_per_img=7)",
+            "$@detector.set_sliding_window_inferer(roi_size=[512,512,192],overlap=0.25,sw_batch_size=1,mode='constant',device='cpu')",
+        ],
     )
-    config["evaluator"]["_target_"] = "scripts.evaluator.DetectionEvaluator"
+    config["dataloader"]["collate_fn"] = "$monai.data.utils.no_collation"
+    config["handlers"].append(
+        {
+            "_target_": "scripts.detection_saver.DetectionSaver",
+            "output_dir": "@output_dir",
+            "output_transform": "$lambda x: [@postprocessing({**xx['pred'],'image':xx['image']}) for xx in x]",
+        }
+    )
+    config["evaluator"] = {**config["evaluator"], "_target_": "scripts.evaluator.DetectionEvaluator"}
+    config["evaluator"]["_requires_"] = "@detector_ops"
+    del config["evaluator"]["postprocessing"]
     return config
 
 
+DETECTOR_SCRIPTS = {
+    "detection_inferer.py": """
+from monai.inferers import Inferer
+
+class RetinaNetInferer(Inferer):
+    def __init__(self, detector, force_sliding_window=False):
+        Inferer.__init__(self)
+        self.detector = detector
+
+    def __call__(self, inputs, network, *args, **kwargs):
+        self.detector.network = network
+        self.detector.training = network.training
+        return self.detector(inputs, *args, use_inferer=False, **kwargs)
+""",
+    "evaluator.py": """
+from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys as Keys
+
+def prepare(batch, device=None, non_blocking=False, **kwargs):
+    return [item["image"].to(device=device) for item in batch], None
+
+class DetectionEvaluator(SupervisedEvaluator):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, prepare_batch=prepare, **kwargs)
+
+    def _register_decollate(self):
+        @self.on(IterationEvents.MODEL_COMPLETED)
+        def _decollate(engine):
+            found = []
+            for place in range(len(engine.state.output[Keys.IMAGE])):
+                found.append({k: v[place] for k, v in engine.state.output.items() if v is not None})
+            engine.state.output = found
+""",
+    "detection_saver.py": "raise RuntimeError('a saver is never imported')",
+}
+"""Code that a detection bundle brings, in the structure of the zoo's."""
+
+
 def vista() -> dict[str, Any]:
-    """Prompts, with inferer and evaluator of the bundle's own, and a lambda."""
+    """Prompts for every class, with inferer and evaluator of the bundle's own, and a lambda."""
+    steps = [
+        {**LOAD, "image_only": True},
+        CHANNEL,
+        {**TYPED, "device": "@device", "track_meta": True},
+        spacing("@resample_spacing"),
+        {
+            "_target_": "CropForegroundd",
+            "keys": "@image_key",
+            "allow_smaller": True,
+            "margin": 10,
+            "source_key": "@image_key",
+        },
+        {
+            "_target_": "monai.apps.vista3d.transforms.VistaPreTransformd",
+            "keys": "@image_key",
+            "subclass": {"2": [14, 5], "20": [28, 29], "21": "$list(range(33, 35)) + [114, 120]"},
+            "labels_dict": "@labels_dict",
+        },
+        window(-963.8247715525971, 1053.678477684517),
+        ORIENT,
+        {"_target_": "CastToTyped", "keys": "@image_key", "dtype": "$torch.float32"},
+    ]
     config = base(
         UNET,
-        chain(LOAD, CHANNEL, TYPED, spacing([1.5, 1.5, 1.5]), window(-963, 1053), ORIENT),
-        {"_target_": "scripts.inferer.Vista3dInferer", "roi_size": [32, 32, 32]},
+        {"_target_": "Compose", "transforms": "$@preprocessing_transforms "},
+        {"_target_": "scripts.inferer.Vista3dInferer", "roi_size": [32, 32, 32], "overlap": 0.3, "sw_batch_size": 1},
         chain(
+            {"_target_": "ToDeviced", "keys": "pred", "device": "cpu", "_disabled_": True},
             {"_target_": "monai.apps.vista3d.transforms.VistaPostTransformd", "keys": "pred"},
             {**invert(True), "transform": "$copy.deepcopy(@preprocessing)"},
             {"_target_": "Lambdad", "func": "$lambda x: torch.nan_to_num(x, nan=255)", "keys": "pred"},
             SAVE,
         ),
-        network_def="$monai.networks.nets.vista3d132(in_channels=1)",
-        everything_labels="$list(set([i+1 for i in range(132)]) - set([2,16,18]))",
+        preprocessing_transforms=steps,
+        resample_spacing=[2.0, 2.0, 2.0],
+        metadata_path="$@bundle_root + '/configs/metadata.json'",
+        metadata="$json.loads(pathlib.Path(@metadata_path).read_text())",
+        labels_dict="$@metadata['network_data_format']['outputs']['pred']['channel_def']",
+        everything_labels="$list(set([i+1 for i in range(5)]) - set([2]))",
     )
+    config["imports"] = ["$import scripts", "$import copy", "$import json", "$import pathlib"]
+    config["network_def"] = {"_target_": "scripts.network.Prompted", "net": copy.deepcopy(UNET)}
     config["evaluator"]["_target_"] = "scripts.evaluator.Vista3dEvaluator"
+    config["evaluator"]["hyper_kwargs"] = {"user_prompt": True, "everything_labels": "@everything_labels"}
     return config
+
+
+VISTA_SCRIPTS = {
+    "network.py": """
+import torch
+
+class Prompted(torch.nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, image, class_vector):
+        both = self.net(image)
+        return torch.cat([both[:, 1:] * float(label) for label in class_vector.ravel()], dim=0)
+""",
+    "inferer.py": """
+from monai.inferers import Inferer, SlidingWindowInferer
+
+class Vista3dInferer(Inferer):
+    def __init__(self, roi_size, overlap, use_point_window=False, sw_batch_size=1):
+        Inferer.__init__(self)
+        self.roi_size, self.overlap, self.sw_batch_size = roi_size, overlap, sw_batch_size
+
+    def __call__(self, inputs, network, point_coords, point_labels, class_vector, labels=None, label_set=None):
+        windows = SlidingWindowInferer(self.roi_size, self.sw_batch_size, self.overlap)
+        return windows(inputs, lambda x: network(x, class_vector).transpose(1, 0)).transpose(1, 0)
+""",
+    "evaluator.py": """
+import torch
+from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
+from monai.transforms import reset_ops_id
+from monai.utils.enums import CommonKeys as Keys
+
+class Vista3dEvaluator(SupervisedEvaluator):
+    def __init__(self, *args, hyper_kwargs=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.device, self.hyper_kwargs = kwargs["device"], hyper_kwargs
+
+    def _iteration(self, engine, batchdata):
+        image = batchdata["image"].to(engine.device)
+        asked = batchdata.get("label_prompt", None) or self.hyper_kwargs["everything_labels"]
+        prompt = torch.as_tensor(asked).unsqueeze(-1)
+        engine.state.output = {Keys.IMAGE: image, Keys.LABEL: None}
+        with engine.mode(engine.network):
+            engine.state.output[Keys.PRED] = engine.inferer(
+                inputs=image, network=engine.network, point_coords=None, point_labels=None, class_vector=prompt
+            ).transpose(1, 0)
+        reset_ops_id(image)
+        engine.state.output["label_prompt"] = prompt.unsqueeze(0)
+        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return engine.state.output
+""",
+}
+"""Code that a prompted bundle brings, in the structure of the zoo's."""
+
+
+def add_scripts(root: Path, scripts: dict[str, str]) -> Path:
+    """Put code into a bundle."""
+    (root / "scripts").mkdir()
+    for name, text in {"__init__.py": "", **scripts}.items():
+        (root / "scripts" / name).write_text(text, encoding="utf-8")
+    return root
 
 
 def classification() -> dict[str, Any]:

@@ -110,7 +110,7 @@ def open_input(dock: Any, options: DemoOptions) -> None:
         controller.study.open_path(options.input)
     else:
         controller.study.open_sample(options.sample)
-    wait(lambda: not controller.runner.busy)
+    wait(lambda: not controller.busy)
     if controller.session.study is None:
         raise DemoError(dock.study.said or "No study was opened")
 
@@ -120,7 +120,7 @@ def show(dock: Any, options: DemoOptions) -> None:
     open_input(dock, options)
     controller = dock.controller
     dock.detect.press_detect()
-    wait(lambda: not controller.runner.busy)
+    wait(lambda: not controller.busy)
     if controller.session.study.detection is None:
         raise DemoError(dock.detect.said or "The detection did not run")
     controller.lesions.step(1)
@@ -131,7 +131,7 @@ def leave_files(viewer: Any, dock: Any, folder: Path) -> list[Path]:
     """Export the study, and save a picture of the window in both sizes."""
     controller = dock.controller
     controller.export.export_to(folder)
-    wait(lambda: not controller.runner.busy)
+    wait(lambda: not controller.busy)
     if controller.session.study.unsaved:
         raise DemoError(dock.export.said or "Nothing was exported")
     pictures = []

@@ -124,7 +124,10 @@ def test_labels_that_are_classes(run: Run, nodule: Path, air: Path, tmp_path: Pa
     sick, healthy = (float(row["score"]) for row in rows_of(tmp_path / "out" / "cases.csv"))
     assert metrics["figures"]["roc_auc"]["value"] == (1.0 if sick > healthy else 0.5 if sick == healthy else 0.0)
     called = [int(score >= metrics["choices"]["threshold"]) for score in (healthy, sick)]
-    assert metrics["classes"]["confusion"] == [[1 - called[0], called[0]], [1 - called[1], called[1]]]
+    assert metrics["questions"]["lesion in the image"]["confusion"] == [
+        [1 - called[0], called[0]],
+        [1 - called[1], called[1]],
+    ]
     assert called[1] == 1
     assert "Confusion matrix" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
@@ -214,3 +217,38 @@ def test_the_shipped_model_knows_its_patients(run: Run, block: tuple[Path, Path]
     data = datalist(tmp_path, [entry(*block, patient="LIDC-IDRI-0003")])
     result = run("evaluate", "--model", trained, "--data", data, "--out", tmp_path / "out")
     assert "trained on their patient" in result.stderr
+
+
+def test_a_bundle_that_rates_lesions(run: Run, nodule: Path, nodule_mask: Path, tmp_path: Path) -> None:
+    stated = {"image": str(nodule), "mask": str(nodule_mask)}
+    cases = [
+        {**stated, "label": 1, "ratings": {"texture": "solid", "calcified": 0}, "patient": "a"},
+        {**stated, "label": 0, "ratings": {"texture": "solid"}, "patient": "b"},
+        {"image": str(nodule), "label": 0, "patient": "c"},
+    ]
+    data = datalist(tmp_path, cases)
+    result = run("evaluate", "--model", "lung_nodule_classifier", "--data", data, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "it has no mask of the lesion" in result.stderr.lower()
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    questions = metrics["questions"]
+    assert [questions[name]["n"] for name in ("suspicious", "calcified", "texture")] == [2, 1, 2]
+    # one nodule with both answers: whatever is said of it, one of the two is right, and no order is better
+    assert questions["suspicious"]["figures"]["accuracy"]["value"] == 0.5
+    assert questions["suspicious"]["figures"]["roc_auc"]["value"] == 0.5
+    assert sum(map(sum, questions["texture"]["confusion"])) == 2
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<h3>Texture</h3>" in page
+
+
+@pytest.mark.parametrize(
+    ("rating", "message"),
+    [({"label": 3}, "whole numbers from 0 to 1"), ({"ratings": {"texture": "soft"}}, "the texture 'soft' is out of")],
+)
+def test_ratings_out_of_range(
+    run: Run, nodule: Path, nodule_mask: Path, tmp_path: Path, rating: dict[str, object], message: str
+) -> None:
+    data = datalist(tmp_path, [{"image": str(nodule), "mask": str(nodule_mask), **rating}])
+    result = run("evaluate", "--model", "lung_nodule_classifier", "--data", data, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message.lower() in result.stderr.lower()

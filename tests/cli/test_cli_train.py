@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
     """Two outlined blocks, an empty mask, a mask of another size, and a configuration."""
     mask = np.zeros((20, 20, 20), dtype=np.uint8)
     mask[6:12, 6:12, 6:12] = 1
-    for name in "ab":
-        write_image(tmp_path / f"{name}.nii.gz", np.where(mask, 0, -850).astype(np.int16))
+    for name, lung in (("a", -850), ("b", -830)):
+        write_image(tmp_path / f"{name}.nii.gz", np.where(mask, 0, lung).astype(np.int16))
     write_image(tmp_path / "mask.nii.gz", mask)
     write_image(tmp_path / "empty.nii.gz", np.zeros_like(mask))
     write_image(tmp_path / "other.nii.gz", np.ones((20, 20, 5), dtype=np.uint8))

@@ -159,11 +159,11 @@ class Desk:
         self.qtbot.waitUntil(condition, timeout=WAIT_MS)
 
     def idle(self) -> None:
-        self.until(lambda: not self.controller.runner.busy)
+        self.until(lambda: not self.controller.busy)
 
     def open(self, path: Path) -> None:
         self.controller.study.open_path(path)
-        self.idle()
+        self.until(lambda: not self.controller.runner.busy)
 
     def detect(self) -> None:
         self.dock.detect.press_detect()

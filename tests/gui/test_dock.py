@@ -203,12 +203,12 @@ def test_closing_the_viewer_while_running(
     dock.detect.press_detect()
     qtbot.waitUntil(network.started.is_set)
     viewer.close()
-    assert not controller.runner.busy
+    assert not controller.busy
     assert QThreadPool.globalInstance().waitForDone(5000)
     qtbot.wait(100)
 
 
-def test_another_study_drops_the_running_detection(
+def test_another_study_is_read_while_the_first_is_computed(
     desk: Any, network: Any, study_file: Path, write_image: Callable[..., Path], tmp_path: Path
 ) -> None:
     desk.open(study_file)
@@ -216,12 +216,29 @@ def test_another_study_drops_the_running_detection(
     desk.dock.detect.press_detect()
     desk.until(network.started.is_set)
     other = write_image(tmp_path / "other.mha", np.full((20, 30, 30), -700, np.int16))
+    first = desk.study
     desk.open(other)
-    network.gate.set()
-    desk.qtbot.wait(200)
     assert desk.study.volume.source.case == "other"
+    assert desk.labels().editable
+    bar = desk.dock.background
+    assert bar.isVisible()
+    desk.until(lambda: "Searching" in bar._lines[0]._words.text())
+    network.gate.set()
+    desk.idle()
     assert desk.texts() == []
     assert desk.study.detection is None
+    assert bar._lines[0]._words.text() == "two_balls: 2 lesions found"
+    bar._lines[0].open.click()
+    assert desk.study is first
+    assert not bar.isVisible()
+    assert len(desk.texts()) == 2
+    assert np.shares_memory(desk.labels().data, first.labels.array)
+    assert desk.labels().data.max() == 2
+    assert "Done in" in desk.dock.detect._done.text()
+    desk.controller.session.select(1)
+    desk.controller.detect.nudge(1)
+    desk.idle()
+    assert first.threshold == 0.52
 
 
 def test_user_error_is_a_line_in_the_panel(desk: Any, network: Any, study_file: Path, tmp_path: Path) -> None:

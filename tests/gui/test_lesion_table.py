@@ -27,6 +27,9 @@ COLUMNS = (
     Column("label", "Label", decimals=0),
     Column("status", "Status"),
     Column("probability", "Probability", decimals=2),
+    Column("malignancy_suspicious_probability", "Suspicious to readers", decimals=2),
+    Column("texture_class", "Texture to readers"),
+    Column("calcified_probability", "Calcified to readers", decimals=2),
     Column("review", "Review"),
     Column(
         "long_axis_mm", "Long axis", "mm", error="long_axis_err_mm", reference="RECIST 1.1", code="(SCT 103339001)"
@@ -47,6 +50,9 @@ ROW: Row = {
     "label": 1,
     "status": "model",
     "probability": 0.9,
+    "malignancy_suspicious_probability": 0.834,
+    "texture_class": "part-solid",
+    "calcified_probability": 0.02,
     "review": "",
     "long_axis_mm": 15.84,
     "long_axis_err_mm": 0.41,
@@ -122,6 +128,18 @@ def test_decision_and_name_stand_with_the_number() -> None:
     cell = cells_of(study)["label"]
     assert cell.lighter == "✕ edited"
     assert "Name: T1 &lt;b&gt;" in cell.tip
+
+
+def test_a_rating_is_called_what_it_is() -> None:
+    name = "malignancy_suspicious_probability"
+    cell = cells_of(study_of(ROW), name)[name]
+    assert (cell.text, cell.lighter) == ("0.83", "part-solid")
+    assert "Readers would rate it suspicious" in cell.tip
+    assert "no diagnosis" in cell.tip
+    unrated = {**ROW, name: float("nan"), "texture_class": "", "flags": "rating_no_lung"}
+    cell = cells_of(study_of(unrated), name)[name]
+    assert (cell.text, cell.lighter) == ("–", "")
+    assert "aerated lung" in cell.tip
 
 
 def test_small_changes_keep_a_decimal() -> None:

@@ -23,11 +23,12 @@ from napari_lesion.gui.presenters import detect as detect_module
 from napari_lesion.gui.presenters import export as export_module
 from napari_lesion.gui.presenters import study as study_module
 from napari_lesion.gui.presenters.axes import AxesPanel, AxesPresenter, AxesView, axis_lines
-from napari_lesion.gui.presenters.detect import DetectPresenter, DetectView
+from napari_lesion.gui.presenters.detect import Beforehand, DetectPresenter, DetectView
 from napari_lesion.gui.presenters.export import ExportPresenter, ExportView
 from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
 from napari_lesion.gui.presenters.lesions import LesionsPresenter, LesionsView
 from napari_lesion.gui.presenters.planes import PlanesPresenter, PlanesView, plane_images
+from napari_lesion.gui.presenters.queue import DetectionQueue
 from napari_lesion.gui.presenters.rows import make_rows, shown_columns
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter, StudyView, summarise
 from napari_lesion.gui.presenters.viewing import ViewerPresenter, ViewerView, look_at
@@ -35,12 +36,14 @@ from napari_lesion.gui.reader_offer import PATTERNS, ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.windows import LUNG, SOFT_TISSUE
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import DetectParameters
 from napari_lesion.workflow.export import ExportResult
 from napari_lesion.workflow.measure import StudyMeasurement
 from napari_lesion.workflow.study import Study
 
 GRID = Grid(size=(12, 10, 8), spacing=(0.5, 0.5, 2.0), origin=(-3.0, 4.0, 100.0))
+AT_ONCE = Beforehand(lambda _model, then: then(), lambda *_: Images())
 GREEN = Check((Finding(Level.GREEN, "slices", "8 slices"),))
 
 
@@ -295,7 +298,8 @@ def detect_desk(monkeypatch: pytest.MonkeyPatch) -> Any:
     model.organ = "lung"
     monkeypatch.setattr(detect_module, "list_models", lambda: [model])
     session = Session()
-    presenter = DetectPresenter(session, runner, quick, view)
+    queue = DetectionQueue(runner, detect_module.run_detection)
+    presenter = DetectPresenter(session, HeldRunner(), quick, view, queue, AT_ONCE)
     presenter.start()
     return presenter, view, session, runner, quick
 
@@ -320,17 +324,18 @@ def test_fit_check_follows_study_and_model(detect_desk: Any, monkeypatch: pytest
     assert quick.busy
 
 
-def test_result_of_a_replaced_study_is_dropped(detect_desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_goes_to_the_study_that_it_was_asked_for(detect_desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     presenter, _, session, runner, _ = detect_desk
     monkeypatch.setattr(detect_module, "request_for", lambda *_: "request")
     monkeypatch.setattr(detect_module, "detect_lesions", lambda *_: "detection")
     installed: list[Any] = []
     monkeypatch.setattr(detect_module, "install_detection", lambda *args: installed.append(args))
-    session.open(make_study())
+    first = make_study()
+    session.open(first)
     presenter.detect()
     session.open(make_study())
     runner.run()
-    assert installed == []
+    assert installed == [(first, "detection")]
 
 
 def test_no_model_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +345,8 @@ def test_no_model_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> No
         raise InputError("No model is installed", todo="Install napari-lesion again")
 
     monkeypatch.setattr(detect_module, "list_models", none)
-    DetectPresenter(Session(), HeldRunner(), HeldRunner(), view).start()
+    queue = DetectionQueue(HeldRunner(), detect_module.run_detection)
+    DetectPresenter(Session(), HeldRunner(), HeldRunner(), view, queue, AT_ONCE).start()
     assert "Install" in view.show_error.call_args.args[0].message
 
 

@@ -17,14 +17,17 @@ from napari_lesion.core.probability import ProbabilityMap, to_bytes
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.gui.presenters import detect as detect_module
-from napari_lesion.gui.presenters.detect import DetectPresenter, DetectView, ThresholdState
+from napari_lesion.gui.presenters.detect import Beforehand, DetectPresenter, DetectView, ThresholdState
 from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
+from napari_lesion.gui.presenters.queue import DetectionQueue
 from napari_lesion.gui.session import Session
 from napari_lesion.inference.augment import with_members
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import Detection, DetectParameters, install_detection
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import mark_lesions
 
+AT_ONCE = Beforehand(lambda _model, then: then(), lambda *_: Images())
 SHAPE = (16, 24, 60)
 GRID = Grid(SHAPE[::-1], (1.0, 1.0, 1.0))
 
@@ -77,6 +80,8 @@ class Desk:
     session: Session
     runner: HeldRunner
     study: Study
+    detections: HeldRunner
+    queue: DetectionQueue
 
     @property
     def shown(self) -> ThresholdState:
@@ -122,13 +127,15 @@ def desk(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Des
     view.parameters.return_value = DetectParameters()
     model = MagicMock(organ="lung")
     monkeypatch.setattr(detect_module, "list_models", lambda: [model])
-    presenter = DetectPresenter(session, runner, HeldRunner(), view)
+    detections = HeldRunner()
+    queue = DetectionQueue(detections, detect_module.run_detection)
+    presenter = DetectPresenter(session, runner, HeldRunner(), view, queue, AT_ONCE)
     presenter.start()
     study = Study.of(Volume(np.zeros(SHAPE, np.int16), GRID, Modality.CT), Check())
     install_detection(study, _detection(model, getattr(request, "param", 0)))
     session.open(study)
     assert list(study.lesions) == [1, 2]
-    return Desk(presenter, view, session, runner, study)
+    return Desk(presenter, view, session, runner, study, detections, queue)
 
 
 def test_the_slider_moves_the_selected_lesion_alone_when_it_shall(desk: Desk) -> None:
@@ -220,7 +227,7 @@ def test_a_run_that_does_not_end_well_leaves_the_former_result(
     monkeypatch.setattr(detect_module, "detect_lesions", fail)
     desk.presenter.detect()
     if end == "fails":
-        desk.runner.run()
+        desk.detections.run()
         desk.view.show_error.assert_called_once()
     else:
         desk.presenter.cancel()
@@ -237,7 +244,7 @@ def test_what_is_held_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     heard: list[Any] = []
     desk.presenter.spread_changed.connect(heard.append)
     desk.presenter.detect()
-    desk.runner.run()
+    desk.detections.run()
     sentence, memory = desk.view.show_done.call_args.args
     assert sentence.startswith("Done in 1.0 s")
     assert "MiB of probability" in memory

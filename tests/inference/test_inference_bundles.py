@@ -16,7 +16,7 @@ import zoo_shapes as zoo
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import CancelToken, JobCancelled, JobContext, Progress
 from napari_lesion.core.volume import Volume
-from napari_lesion.inference.bundles.outputs import Boxed, Scored, Segmented, interpret
+from napari_lesion.inference.bundles.outputs import Scored, Segmented, interpret
 from napari_lesion.inference.bundles.run import run_bundle
 from napari_lesion.io.read import read_volume
 from napari_lesion.models.config.reading import read_configuration
@@ -228,14 +228,6 @@ def test_fault_of_a_bundle_is_one_sentence(tmp_path: Path, volumes: list[Volume]
     root = _write(tmp_path / "model", lambda: config, zoo.metadata(1, 2))
     with pytest.raises(ModelError, match="failed on this image"):
         run_bundle(volumes[:1], read_configuration(root))
-
-
-def test_boxes_become_lps(volumes: list[Volume]) -> None:
-    box = np.array([[10.0, -20.0, 30.0, 4.0, 5.0, 6.0]])
-    output = interpret({"box": box, "label_scores": [0.9], "label": [0]}, volumes[0].grid, {}, "detector")
-    assert isinstance(output, Boxed)
-    np.testing.assert_array_equal(output.centres, [[-10.0, 20.0, 30.0]])
-    np.testing.assert_array_equal(output.sizes, [[4.0, 5.0, 6.0]])
 
 
 def test_regions_in_each_other_go_to_the_smallest(volumes: list[Volume]) -> None:

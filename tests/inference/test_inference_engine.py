@@ -16,7 +16,7 @@ from napari_lesion.core.jobs import CancelToken, JobCancelled, JobContext, Progr
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.inference import engine
 from napari_lesion.inference.candidates import find_candidates
-from napari_lesion.inference.engine import plan_search, predict
+from napari_lesion.inference.engine import plan_search, predict, with_small_windows
 from napari_lesion.inference.estimate import Basis, estimate, probe_window
 from napari_lesion.inference.organs import find_organ
 from napari_lesion.inference.settings import EngineSettings
@@ -104,6 +104,24 @@ def test_thin_and_tiny_volumes(bright: BrightBackend, tiny_bundle: BundleInfo, s
     grid = Grid((shape[2], shape[1], shape[0]), (0.8, 0.9, 2.5), direction=(0, 0, 1, 1, 0, 0, 0, -1, 0))
     dense = predict(Volume(hu, grid, Modality.CT), tiny_bundle, CPU).probability.dense()
     assert (dense == 250).all()
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "size", "roi"),
+    [
+        (True, (51, 51, 51), (64, 64, 64)),
+        (True, (200, 200, 200), (96, 96, 96)),
+        (True, (200, 200, 12), (96, 96, 32)),
+        (False, (51, 51, 51), (96, 96, 96)),
+    ],
+)
+def test_windows_of_a_small_image_are_small(
+    tiny_bundle: BundleInfo, mirrored: bool, size: tuple[int, int, int], roi: tuple[int, int, int]
+) -> None:
+    bundle = replace(tiny_bundle, mirrored=mirrored, roi_size=(96, 96, 96))
+    found = with_small_windows(bundle, Grid(size, (1.0, 1.0, 1.0)))
+    assert found.roi_size == roi
+    assert (found is bundle) == (roi == (96, 96, 96))
 
 
 def test_what_is_reported(bright: BrightBackend, tiny_bundle: BundleInfo) -> None:

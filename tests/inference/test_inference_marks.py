@@ -9,10 +9,11 @@ import pytest
 
 from napari_lesion.core.probability import SCALE
 from napari_lesion.inference.marks import features_of, find_marks, probability_of_mark, scored
-from napari_lesion.models.bundle import MARK_FEATURES, MarkScore
+from napari_lesion.models.bundle import MARK_FEATURES, Intensity, MarkScore
 
 SPACING = (1.0, 1.0, 1.0)
-ROUND = MarkScore(0.5, 10, -600.0, 0.0, dict(zip(MARK_FEATURES, (0.0, 0.0, -4.0, 3.0), strict=True)))
+HU = Intensity(-1000, 400)
+ROUND = MarkScore(0.5, 10, -720.0, 0.0, dict(zip(MARK_FEATURES, (0.0, 0.0, -4.0, 3.0, 0.0), strict=True)))
 
 
 def ball(radius: float, edge: int = 25) -> np.ndarray:
@@ -24,35 +25,36 @@ def ball(radius: float, edge: int = 25) -> np.ndarray:
 def test_features_of_a_ball_in_air() -> None:
     mask = ball(4)
     dense = np.where(mask, 0.8, 0.0).astype(np.float32)
-    mean, volume, ratio, air = features_of(mask, dense, ~mask, SPACING)
+    mean, volume, ratio, air, bright = features_of(mask, dense, np.where(mask, 0.7, 0.0), 0.3, SPACING)
     assert mean == pytest.approx(math.log(0.8 / 0.2), rel=1e-5)
     assert volume == pytest.approx(math.log(mask.sum()))
     assert ratio == pytest.approx(0, abs=1e-9)
     assert air == 1
+    assert bright == pytest.approx(0.7)
 
 
 def test_features_do_not_depend_on_the_spacing_of_the_same_body() -> None:
     mask = ball(6, 31)
-    fine = features_of(mask, mask.astype(np.float32), ~mask, (0.5, 0.5, 0.5))
+    fine = features_of(mask, mask.astype(np.float32), mask, 0.5, (0.5, 0.5, 0.5))
     coarse_mask = ball(3)
-    coarse = features_of(coarse_mask, coarse_mask.astype(np.float32), ~coarse_mask, SPACING)
+    coarse = features_of(coarse_mask, coarse_mask.astype(np.float32), coarse_mask, 0.5, SPACING)
     np.testing.assert_allclose(fine, coarse, atol=0.1)
 
 
 def test_a_rod_is_longer_than_wide() -> None:
     mask = np.zeros((9, 9, 41), dtype=bool)
     mask[3:6, 3:6, 3:38] = True
-    assert features_of(mask, mask.astype(np.float32), ~mask, SPACING)[2] == pytest.approx(math.log(35 / 3))
+    assert features_of(mask, mask.astype(np.float32), mask, 0.5, SPACING)[2] == pytest.approx(math.log(35 / 3))
 
 
 def test_a_threshold_chooses_marks_and_keeps_their_outline() -> None:
     dense = np.zeros((30, 30, 60), dtype=np.float32)
     dense[2:27, 2:27, 2:27] = np.where(ball(4), 0.95, np.where(ball(5), 0.3, 0.0))
     dense[13:16, 13:16, 30:58] = 0.95
-    air = dense < 0.2
-    chance = [probability_of_mark(mark.features, ROUND) for mark in find_marks(dense, air, SPACING, 0.5, 10)]
+    marks = find_marks(dense, dense, 0.2, SPACING, 0.5, 10)
+    chance = [probability_of_mark(mark.features, ROUND) for mark in marks]
     assert chance[0] > 0.9 > 0.2 > chance[1]
-    result = scored(dense, air, SPACING, ROUND)
+    result = scored(dense, dense, HU, SPACING, ROUND)
     nodule = np.zeros(dense.shape, dtype=bool)
     nodule[2:27, 2:27, 2:27] = ball(4)
     np.testing.assert_array_equal(result >= 0.5, nodule)
@@ -65,7 +67,7 @@ def test_a_threshold_chooses_marks_and_keeps_their_outline() -> None:
 def test_the_order_of_voxels_inside_a_mark_stays() -> None:
     rng = np.random.default_rng(1)
     dense = np.where(ball(6), 0.5 + 0.5 * rng.random((25, 25, 25)), 0).astype(np.float32)
-    result = scored(dense, dense == 0, SPACING, ROUND)
+    result = scored(dense, dense, HU, SPACING, ROUND)
     inside = ball(6)
     order = np.argsort(dense[inside])
     assert (np.diff(result[inside][order]) >= 0).all()
@@ -75,4 +77,4 @@ def test_the_order_of_voxels_inside_a_mark_stays() -> None:
 def test_small_marks_are_dropped() -> None:
     dense = np.zeros((12, 12, 12), dtype=np.float32)
     dense[5:7, 5:7, 5:7] = 0.9
-    assert not scored(dense, dense == 0, SPACING, ROUND).any()
+    assert not scored(dense, dense, HU, SPACING, ROUND).any()

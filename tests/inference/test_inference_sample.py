@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_lesion.inference.backends.precision import processor_has_bf16
 from napari_lesion.inference.candidates import find_candidates
 from napari_lesion.inference.engine import predict
 from napari_lesion.inference.settings import EngineSettings
@@ -34,7 +35,24 @@ def test_the_nodule_of_the_sample_is_found() -> None:
     best = labels.array == max(hit, key=lambda label: int((labels.array[truth] == label).sum()))
     dice = 2 * (best & truth).sum() / (best.sum() + truth.sum())
     assert dice > 0.5
-    assert lesions[min(hit)].probability > 0.9
+    assert min(hit) == 1
+    assert lesions[1].probability >= bundle.default_threshold
+
+
+@pytest.mark.real
+def test_what_auto_takes_finds_the_lesions_of_float32() -> None:
+    volume, bundle = read_volume(SAMPLE / "lidc_0314_part.nii.gz"), find_bundle("lung_nodule_ct")
+    if not bundle.precisions or not processor_has_bf16():
+        pytest.skip("auto is float32 here")
+    masks = []
+    for precision in ("float32", "auto"):
+        prediction = predict(volume, bundle, EngineSettings(device="cpu", precision=precision))
+        labels, lesions = find_candidates(prediction.probability, bundle.default_threshold, bundle.min_volume_mm3)
+        masks.append((labels.array > 0, len(lesions), prediction.precision))
+    (exact, lesions, _), (reduced, same, precision) = masks
+    assert precision == bundle.precisions[0]
+    assert lesions == same > 0
+    assert 2 * (exact & reduced).sum() / (exact.sum() + reduced.sum()) > 0.98
 
 
 @pytest.mark.real

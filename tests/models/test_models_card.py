@@ -55,7 +55,7 @@ def test_a_bundle_without_a_card_gets_one_from_its_metadata(tmp_path: Path) -> N
 def test_patients_that_the_card_does_not_name_are_added(tmp_path: Path) -> None:
     own = {"napari_lesion": {"training_patients": ["A-1", "B-2"]}}
     card = read_card(stranger(tmp_path / "mine", own, "# Mine\n\nTrained on A-1. Research use only."))
-    assert "Stated in the metadata (2): B-2" in card.text
+    assert "Stated in the metadata (2): A-1, B-2" in card.text
     assert RESEARCH not in card.text
 
 

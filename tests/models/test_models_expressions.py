@@ -69,7 +69,7 @@ def test_device_is_that_of_the_program() -> None:
         "monai.data.load_decathlon_datalist(@root)",
         "scripts.sample.check_input(@root)",
         "list(sorted(glob.glob(@root + '/*.nii.gz')))",
-        "os.path.join(@root, 'eval')",
+        "os.path.abspath(@root)",
         "json.loads(@root)",
         "@network.load_state_dict(@root)",
         "import scripts",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -105,12 +106,13 @@ def test_monai_finds_the_metadata_complete(bundle: Path, tmp_path: Path) -> None
     pytest.importorskip("jsonschema")
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps(SPECIFICATION), encoding="utf-8")
-    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=schema)
+    known = {"filepath": schema, "hash_val": hashlib.sha256(schema.read_bytes()).hexdigest(), "hash_type": "sha256"}
+    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), **known)
     damaged = metadata_of(bundle)
     del damaged["network_data_format"]["inputs"]["image"]["num_channels"]
     (tmp_path / "metadata.json").write_text(json.dumps(damaged), encoding="utf-8")
     with pytest.raises(ValueError, match="Failed validating"):
-        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=schema)
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), **known)
 
 
 def test_monai_finds_the_network_as_the_metadata_say(bundle: Path) -> None:

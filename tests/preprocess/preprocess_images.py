@@ -31,7 +31,7 @@ def biased_ball(noise: float = 0.02) -> tuple[Volume, np.ndarray, np.ndarray]:
 
 
 def head(spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> tuple[Volume, np.ndarray]:
-    """A head as FLAIR shows it: bright scalp, dark skull and fluid, grey brain with a ventricle; and its brain."""
+    """A head as FLAIR shows it: bright scalp, skull with marrow, grey brain with a dark ventricle; and its brain."""
     rng = np.random.default_rng(3)
     shape = (100, 110, 95)
     z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
@@ -43,8 +43,8 @@ def head(spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> tuple[Volume,
 
     array = np.zeros(shape)
     for half, value in (
-        ((88.0, 100.0, 84.0), 350.0),
-        ((82.0, 94.0, 78.0), 30.0),
+        ((88.0, 100.0, 84.0), 240.0),
+        ((82.0, 94.0, 78.0), 75.0),
         ((72.0, 84.0, 68.0), 200.0),
         ((12.0, 25.0, 9.0), 40.0),
     ):

@@ -52,7 +52,7 @@ def test_the_inverse_gives_the_grid_back_past_the_other_steps() -> None:
     from napari_lesion.preprocess.filters import CurvatureFlowd, N4BiasFieldCorrectiond
     from napari_lesion.preprocess.masks import BodyMaskd
 
-    volume, inside, _ = biased_ball()
+    volume, _, _ = biased_ball()
     compose = Compose(
         [
             N4BiasFieldCorrectiond("image", levels=2, iterations=10),
@@ -65,7 +65,6 @@ def test_the_inverse_gives_the_grid_back_past_the_other_steps() -> None:
     assert grid_of(made["image"]).spacing == pytest.approx((3.0, 3.0, 3.0))
     back = compose.inverse(made)["image"]
     assert grid_of(back).agrees_with(volume.grid)
-    assert np.corrcoef(np.asarray(back[0]).T[inside], inside[inside])[0, 0] is not None
     assert tuple(back.shape[1:]) == volume.grid.size
 
 

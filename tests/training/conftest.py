@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from training_tiny import chest, nodule_cube, write_nifti, write_rows
 
-from napari_lesion.training.config import Stage, TrainingConfig
 from napari_lesion.training.folds import load_folds
 
 
@@ -49,18 +48,3 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     estimate = {"x_lps_mm": 30.0, "y_lps_mm": 45.0, "z_lps_mm": 40.0, "diameter_mm": 8.0}
     write_rows(folder / "chest_ct" / "background" / "CMB-CRC-MSB-01068" / "nodules.csv", [estimate])
     return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_config() -> TrainingConfig:
-    """A network and a stage small enough for a test."""
-    return TrainingConfig(
-        name="tiny",
-        stages=(Stage("only", steps=8, roi=32, lesion_patches=2, background_patches=1, learning_rate=5e-3),),
-        channels=(4, 8, 16),
-        strides=(2, 2),
-        num_res_units=1,
-        warmup_steps=1,
-        validate_every=8,
-        checkpoint_every=4,
-    )

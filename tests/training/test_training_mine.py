@@ -12,10 +12,8 @@ from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.mine import (
     MinedMark,
-    axis_ratio,
     hard_points,
     left_in_doubt,
-    lung_around,
     mine_marks,
     with_doubt,
 )
@@ -78,15 +76,3 @@ def test_doubt_is_ignored_and_the_scene_given_is_left_alone(scan: Scene) -> None
 def test_in_a_cube_nothing_is_left_in_doubt(tiny_data: Path) -> None:
     cube = load_scenes(list_cases(tiny_data)[:1], Intensity())[0]
     assert left_in_doubt([cube], {cube.case.name: [NODULE_LIKE]}) == []
-
-
-def test_axis_ratio_of_a_box() -> None:
-    voxels = np.argwhere(np.ones((12, 6, 4), dtype=bool))
-    assert axis_ratio(voxels) == pytest.approx(3.0)
-
-
-def test_lung_around_half() -> None:
-    aerated = np.zeros((31, 31, 31), dtype=bool)
-    aerated[:15] = True
-    share = lung_around(np.argwhere(ball(aerated.shape, (15, 15, 15), 4)), aerated)
-    assert share == pytest.approx(0.5, abs=0.06)

@@ -7,9 +7,8 @@ import pytest
 from training_tiny import ball
 
 from napari_lesion.training.cases import Case
-from napari_lesion.training.evaluate import choose_threshold
 from napari_lesion.training.scenes import IGNORE, LESION, Scene
-from napari_lesion.training.scoring import Summary, marks_of, merit, score_scene, summarise
+from napari_lesion.training.scoring import marks_of, score_scene, summarise
 
 SHAPE = (40, 40, 40)
 
@@ -78,12 +77,3 @@ def test_summary_counts_nodules_of_three_readers_only(label: np.ndarray) -> None
     summary = summarise(scenes, [score_scene(s, p, 0.5) for s, p in zip(scenes, maps, strict=True)])
     assert (summary.n_nodules, summary.dice, summary.sensitivity) == (2, 0.5, 0.5)
     assert (summary.marks_per_cube, summary.marks_per_scan) == (0.0, 1.0)
-
-
-def test_the_threshold_weighs_dice_against_other_marks() -> None:
-    def at(threshold: float, dice: float, marks: float) -> Summary:
-        return Summary(threshold, 16, dice, dice, 0.0, 1.0, 0.0, marks)
-
-    rows = [at(0.2, 0.74, 20), at(0.5, 0.73, 5), at(0.8, 0.60, 0)]
-    assert choose_threshold(rows) == 0.5
-    assert merit(rows[1]) == pytest.approx(0.705)

@@ -123,7 +123,7 @@ def tissue(volume: Volume) -> Volume:
         (lung(spacing=(0.7, 0.7, 6.0)), 4.0, "rating_thick_slices"),
         (lung(spacing=(1.6, 1.6, 2.0)), 4.0, "rating_coarse_pixels"),
         (lung((40, 90, 90), (0.7, 0.7, 1.0)), 19.0, "rating_size"),
-        (lung(), 0.5, "rating_size"),
+        (lung((9, 81, 81)), 0.5, "rating_size"),
     ],
 )
 def test_what_the_classifier_was_not_made_for_is_empty_and_flagged(volume: Volume, radius: float, flag: str) -> None:

@@ -56,10 +56,11 @@ def test_maps_lie_over_the_nodule(study: tuple[Volume, LabelMap], explanation: E
     assert np.linalg.norm((place - centre) * volume.grid.spacing_zyx[1:]) < 12.0
 
 
-def test_drivers_and_others_sum_to_the_expected_rating(explanation: Explanation) -> None:
-    whole = explanation.typical + sum(driver.effect for driver in explanation.drivers) + explanation.others
+def test_families_sum_to_the_expected_rating(explanation: Explanation) -> None:
+    whole = explanation.typical + sum(effect for _, effect in explanation.families)
     assert whole == pytest.approx(explanation.expected, abs=1e-5)
     assert 3.5 < explanation.expected <= 5.0
+    assert explanation.families[0][0] == "size"
     effects = [abs(driver.effect) for driver in explanation.drivers]
     assert effects == sorted(effects, reverse=True)
     assert all("_" not in driver.title for driver in explanation.drivers)

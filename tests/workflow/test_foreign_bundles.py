@@ -15,6 +15,7 @@ from napari_lesion.core.grid import Grid
 from napari_lesion.core.lesion import Review
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.models.config.reading import read_configuration
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import Detection, detect_lesions, install_detection, request_for
 from napari_lesion.workflow.fit import check_fit
 from napari_lesion.workflow.models import find_model
@@ -104,7 +105,7 @@ def test_sequences(tmp_path: Path, study: Study) -> None:
     model = find_model(_bundle(tmp_path / "brats", config, zoo.metadata(4, 3)))
     assert model.channel_names == ("sequence 0", "sequence 1", "sequence 2", "sequence 3")
     others = tuple(replace(study.volume, array=study.volume.array * factor) for factor in (2, 3, 4))
-    detection = detect_lesions(request_for(study, model, others=others))
+    detection = detect_lesions(request_for(study, model, images=Images((study.volume, *others))))
     assert detection.marks.lesions
 
 

@@ -99,7 +99,7 @@ def test_the_model_sees_the_prepared_image_and_the_original_is_measured(monkeypa
         return Prediction(ProbabilityMap.from_dense(dense, GRID), organ, 1, {"windows": 0.1}, "cpu", "fake")
 
     monkeypatch.setattr(detect, "predict", predict)
-    model = BundleInfo("fake", Path(), {}, "Fake", intensity=Intensity(-1000, 400))
+    model = BundleInfo("fake", Path(), {}, Intensity(-1000, 400), "Fake")
     volume = scan()
     parameters = detect.DetectParameters(min_volume_mm3=0.0, prepare="body:outside=-1000 median")
     found = detect.detect_lesions(detect.DetectRequest(volume, model, parameters))
@@ -107,4 +107,4 @@ def test_the_model_sees_the_prepared_image_and_the_original_is_measured(monkeypa
     assert not np.array_equal(seen[0].array, volume.array)
     assert found.parameters.prepare == "body:outside=-1000 median"
     (row,) = found.table.rows.values()
-    assert row["mean_hu"] == pytest.approx(50.0)
+    assert row["density_mean_hu"] == pytest.approx(50.0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +15,12 @@ from napari_lesion.core.errors import LesionError
 from napari_lesion.workflow.parameters import DetectParameters, EvaluateParameters
 
 if TYPE_CHECKING:
+    from napari_lesion.cli.progress import JobBars
     from napari_lesion.core.jobs import JobContext
     from napari_lesion.workflow.evaluate import Evaluation
+    from napari_lesion.workflow.evaluate_case import EvaluatedCase
+
+Asked = tuple[Path, EvaluateParameters, DetectParameters]
 
 DATALIST_HELP = "Datalist in MONAI's format: image, label and, as far as known, patient and fold."
 
@@ -42,37 +47,70 @@ def evaluate(
     is 2 then.
     """
     from napari_lesion.cli.progress import job_bars
-    from napari_lesion.workflow.evaluate import EvaluateRequest, conclude, evaluate_cases
+    from napari_lesion.workflow.evaluate_ratings import find_rating_bundle
     from napari_lesion.workflow.evaluate_report import write_evaluation
-    from napari_lesion.workflow.models import find_model
 
-    request = EvaluateRequest(find_model(model), data, choices, parameters)
+    rating = find_rating_bundle(model)
     with job_bars() as bars:
-
-        def context_of_case(case: str, position: int, count: int) -> JobContext:
-            return bars.context(f"{case} ({position + 1} of {count})")
-
-        cases = []
-        for case in evaluate_cases(request, context_of_case):
-            bars.pause()
-            cases.append(case)
-            if case.error is not None:
-                warn(f"Error: {case.name}: {case.error.message}")
-    found = conclude(request, cases)
+        found = (
+            _detector(model, (data, choices, parameters), bars)
+            if rating is None
+            else _rater(rating, (data, choices, parameters), bars)
+        )
     written = write_evaluation(found, out)
     for warning in found.warnings:
         warn(f"Note: {warning}.")
     _show(found)
     say(f"Figures in {written.metrics}, page in {written.page}")
     if found.failed:
-        warn(f"{len(found.failed)} of {len(cases)} cases failed.")
+        warn(f"{len(found.failed)} of {len(found.cases)} cases failed.")
         raise typer.Exit(LesionError.exit_code)
 
 
-def _show(found: Evaluation) -> None:
-    from napari_lesion.workflow.evaluate_report import TITLES, metrics_record
+def _detector(model: str | None, asked: Asked, bars: JobBars) -> Evaluation:
+    from napari_lesion.workflow.evaluate import EvaluateRequest, conclude, evaluate_cases
+    from napari_lesion.workflow.models import find_model
 
-    figures = metrics_record(found)["figures"]
+    request = EvaluateRequest(find_model(model), *asked)
+    cases = []
+    for case in evaluate_cases(request, partial(_context, bars)):
+        _tell(bars, case)
+        cases.append(case)
+    return conclude(request, cases)
+
+
+def _rater(path: Path, asked: Asked, bars: JobBars) -> Evaluation:
+    from napari_lesion.workflow.evaluate import EvaluateRequest
+    from napari_lesion.workflow.evaluate_ratings import evaluate_ratings, open_rating_bundle
+
+    classifier = open_rating_bundle(path)
+    request = EvaluateRequest(classifier.info, *asked)
+    return evaluate_ratings(request, classifier, partial(_context, bars), partial(_tell, bars))
+
+
+def _context(bars: JobBars, case: str, position: int, count: int) -> JobContext:
+    return bars.context(f"{case} ({position + 1} of {count})")
+
+
+def _tell(bars: JobBars, case: EvaluatedCase) -> None:
+    bars.pause()
+    if case.error is not None:
+        warn(f"Error: {case.name}: {case.error.message}")
+
+
+def _show(found: Evaluation) -> None:
+    from napari_lesion.workflow.evaluate_report import metrics_record
+
+    record = metrics_record(found)
+    for name, question in record.get("questions", {"": record}).items():
+        if name:
+            say(f"{name.capitalize()}:")
+        _show_figures(question["figures"])
+
+
+def _show_figures(figures: dict[str, Any]) -> None:
+    from napari_lesion.workflow.evaluate_report import TITLES
+
     rows = [
         [TITLES[name][0], _plain(f["value"]), f"{_plain(f['low'])} to {_plain(f['high'])}", str(f["n"])]
         for name, f in figures.items()

@@ -78,7 +78,8 @@ def check(
     if as_json:
         say_json(_report_record(report))
     else:
-        _say_report(report)
+        for sentence in report.sentences:
+            say(sentence)
     if report.obstacles:
         raise typer.Exit(1)
 
@@ -119,22 +120,6 @@ def add(
     with job_bars() as bars:
         installed = install(InstallRequest(source, trusted, sha256, replace), bars.context(source))
     say(f"{installed.path.name} ({installed.assessment.trust.words}) is in {installed.path}")
-
-
-def _say_report(report: ModelReport) -> None:
-    say(f"{report.name}: {report.title}")
-    state = " (you trusted it)" if report.trusted else ""
-    say(f"Class: {report.assessment.trust.words}{state}")
-    for reason in report.assessment.reasons:
-        say(f"  {reason.trust.words}: {reason}")
-    for replaced in report.assessment.replaced:
-        say(f"  not built, the program does it itself: {replaced}")
-    for name, ports in (("Takes", report.needs.inputs), ("Gives", report.needs.outputs)):
-        for port in ports:
-            say(f"{name} {port.words}")
-    if report.changed:
-        say(f"Changed since you trusted it: {', '.join(report.changed)}")
-    say("Can run here: " + ("yes" if not report.obstacles else "no; " + "; ".join(report.obstacles)))
 
 
 def _report_record(report: ModelReport) -> dict[str, object]:

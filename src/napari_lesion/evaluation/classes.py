@@ -1,4 +1,4 @@
-"""Figures of a yes-or-no question over many cases: a threshold, a curve, a reliability diagram, with intervals."""
+"""Figures of a question over many cases: decisions, a curve, a reliability diagram, with intervals by patient."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_lesion.evaluation.bootstrap import Interval, bootstrap
 from napari_lesion.evaluation.classification import (
     ReliabilityBin,
+    balanced_accuracy,
     binary_figures,
     confusion,
     expected_calibration_error,
@@ -28,28 +29,31 @@ class ClassSummary:
 
     Parameters
     ----------
-    n, positives, patients
-        Cases, cases of class 1, patients.
-    threshold
-        Probability from which a case is called 1.
+    n, patients
+        Cases and patients.
+    classes
+        Words for the classes.
     figures
-        Accuracy, precision, recall, specificity, F1, ROC AUC and expected calibration error.
+        Of a yes-or-no question accuracy, precision, recall, specificity, F1, ROC AUC and expected calibration error;
+        of more classes accuracy and balanced accuracy.
     confusion
         Rows the truth, columns the decision.
+    threshold
+        Probability from which a case is called 1; NaN with more classes.
     roc
-        Points (false positive rate, true positive rate) of the ROC curve.
+        Points (false positive rate, true positive rate) of the ROC curve; none with more classes.
     bins
-        Bars of the reliability diagram.
+        Bars of the reliability diagram; none with more classes.
     """
 
     n: int
-    positives: int
     patients: int
-    threshold: float
+    classes: tuple[str, ...]
     figures: dict[str, Interval]
-    confusion: tuple[tuple[int, int], ...]
-    roc: tuple[tuple[float, float], ...]
-    bins: tuple[ReliabilityBin, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    threshold: float = float("nan")
+    roc: tuple[tuple[float, float], ...] = ()
+    bins: tuple[ReliabilityBin, ...] = ()
 
 
 def summarise_classes(
@@ -82,14 +86,45 @@ def summarise_classes(
     matrix = confusion(truth, (chance >= threshold).astype(np.int64), 2)
     return ClassSummary(
         n=int(truth.size),
-        positives=int(truth.sum()),
         patients=len(set(patients)),
+        classes=("0", "1"),
         threshold=threshold,
         figures=figures,
-        confusion=tuple((int(row[0]), int(row[1])) for row in matrix),
+        confusion=_rows(matrix),
         roc=_roc(truth, chance),
         bins=tuple(reliability(truth, chance)),
     )
+
+
+def summarise_kinds(
+    truth: npt.ArrayLike, decided: npt.ArrayLike, patients: Sequence[str], classes: Sequence[str]
+) -> ClassSummary:
+    """Summarise a question with several classes, given by their numbers.
+
+    Raises
+    ------
+    InputError
+        When a class is out of range.
+    """
+    truth, decided = np.asarray(truth), np.asarray(decided)
+    matrix = confusion(truth, decided, len(classes))
+    figures = {
+        "accuracy": bootstrap(_accuracy, patients, truth, decided),
+        "balanced_accuracy": bootstrap(partial(_balanced, len(classes)), patients, truth, decided),
+    }
+    return ClassSummary(int(truth.size), len(set(patients)), tuple(classes), figures, _rows(matrix))
+
+
+def _accuracy(truth: npt.NDArray[np.int64], decided: npt.NDArray[np.int64]) -> float:
+    return float(np.mean(truth == decided))
+
+
+def _balanced(n_classes: int, truth: npt.NDArray[np.int64], decided: npt.NDArray[np.int64]) -> float:
+    return balanced_accuracy(truth, decided, n_classes)
+
+
+def _rows(matrix: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(count) for count in row) for row in matrix)
 
 
 def _binary(name: str, threshold: float, truth: npt.NDArray[np.int64], chance: npt.NDArray[np.float64]) -> float:

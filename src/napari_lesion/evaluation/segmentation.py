@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +117,9 @@ def _surfaces(pair: tuple[BoolArray, BoolArray], spacing: Triple, tolerance_mm: 
     truth, found = pair
     y, y_pred = (torch.from_numpy(mask)[None, None] for mask in pair)
     steps = [float(step) for step in spacing]
-    hd95 = compute_hausdorff_distance(y_pred, y, include_background=True, percentile=95, spacing=steps)
-    surface = compute_surface_dice(y_pred, y, [tolerance_mm], include_background=True, spacing=steps)
+    with warnings.catch_warnings():
+        # MONAI calls its own function with an argument that it will drop
+        warnings.simplefilter("ignore", FutureWarning)
+        hd95 = compute_hausdorff_distance(y_pred, y, include_background=True, percentile=95, spacing=steps)
+        surface = compute_surface_dice(y_pred, y, [tolerance_mm], include_background=True, spacing=steps)
     return dice(truth, found), float(hd95.item()), float(surface.item())

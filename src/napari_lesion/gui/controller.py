@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from qtpy.QtCore import QTimer
 
 from napari_lesion.core.errors import LesionError
+from napari_lesion.core.volume import Modality
 from napari_lesion.gui import actions
 from napari_lesion.gui.adopt import volume_of_layer
 from napari_lesion.gui.autosaving import Autosaving
@@ -18,13 +19,17 @@ from napari_lesion.gui.layers import VOLUME_KEY, LayerBridge
 from napari_lesion.gui.preferences import Preferences, remember_columns
 from napari_lesion.gui.prepared import PreparedLayers
 from napari_lesion.gui.presenters.adapt import AdaptPresenter
+from napari_lesion.gui.presenters.background import BackgroundPresenter
+from napari_lesion.gui.presenters.channels import ChannelsPresenter
 from napari_lesion.gui.presenters.correct import REDO, UNDO
-from napari_lesion.gui.presenters.detect import DetectPresenter
+from napari_lesion.gui.presenters.detect import Beforehand, DetectPresenter, run_detection
 from napari_lesion.gui.presenters.explain import ExplainPresenter
 from napari_lesion.gui.presenters.export import ExportPresenter
 from napari_lesion.gui.presenters.lesions import LesionsPresenter
+from napari_lesion.gui.presenters.models import ModelsPresenter
 from napari_lesion.gui.presenters.planes import PlanesPresenter
 from napari_lesion.gui.presenters.prepare import PreparePresenter
+from napari_lesion.gui.presenters.queue import DetectionQueue
 from napari_lesion.gui.presenters.selected import SelectedPresenter
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
@@ -32,6 +37,7 @@ from napari_lesion.gui.reader_offer import ReaderOffer
 from napari_lesion.gui.recent import RecentStudies
 from napari_lesion.gui.session import Session
 from napari_lesion.gui.widgets.adapt import AdaptPanel
+from napari_lesion.gui.widgets.background import BackgroundBar
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.explain import ExplainPanel
@@ -53,6 +59,7 @@ class Panels(Protocol):
     """The panels of the dock."""
 
     study: StudyPanel
+    background: BackgroundBar
     restore: RestoreBar
     prepare: PreparePanel
     detect: DetectPanel
@@ -87,8 +94,13 @@ class DockController:
         self.bridge = LayerBridge(viewer)
         self.viewing = ViewerPresenter(self.session, self.bridge, preferences)
         memory = Memory(RecentStudies(), ReaderOffer())
-        self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, memory)
-        self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect)
+        self.queue = DetectionQueue(QtJobRunner(), run_detection)
+        self.study = StudyPresenter(self.session, self.runner, self.viewing, panels.study, memory, self.queue.holds)
+        self.channels = ChannelsPresenter(self.session, self.bridge, panels.detect.channels)
+        self.models = ModelsPresenter(self.runner, panels.detect.models)
+        beforehand = Beforehand(self.models.ask, self.channels.images)
+        self.detect = DetectPresenter(self.session, self.runner, self.quick, panels.detect, self.queue, beforehand)
+        self.background = BackgroundPresenter(self.session, self.queue, panels.background, self.study.go_back)
         views = (panels.prepare, PreparedLayers(self.bridge))
         self.prepare = PreparePresenter(self.session, self.runner, QtJobRunner(), views, QTimer.singleShot)
         self.lesions = LesionsPresenter(
@@ -99,7 +111,7 @@ class DockController:
         )
         self.explain = ExplainPresenter(self.session, QtJobRunner(), panels.explain, self.bridge)
         self.planes = PlanesPresenter(self.session, self.viewing, panels.planes, preferences.colours)
-        self.export = ExportPresenter(self.session, self.runner, panels.export)
+        self.export = ExportPresenter(self.session, self.runner, panels.export, self.queue.holds)
         self.adapting = AdaptPresenter(self.session, self.runner, panels.adapt, lambda: self.detect.model)
         self.correcting = Correcting(self.session, self.bridge, panels.correct, preferences.brush_diameter_mm)
         self.autosaving = Autosaving(self.session, self.correcting, panels.restore, self._is_busy)
@@ -132,6 +144,7 @@ class DockController:
         for callback in self._at_end:
             callback()
         self.runner.abandon()
+        self.queue.close()
         self.quick.abandon()
         self.selected.close()
         self.explain.close()
@@ -154,7 +167,9 @@ class DockController:
         p.study.adopt_clicked.connect(self.adopt)
         p.study.window_chosen.connect(self.study.set_window)
         p.study.offer_answered.connect(self.study.answer_reader_offer)
-        p.study.modality_stated.connect(self.study.state_modality)
+        p.study.modality_stated.connect(self._state_modality)
+        p.background.open_clicked.connect(self.background.open)
+        p.background.drop_clicked.connect(self.background.drop)
         p.study.forget_clicked.connect(self.autosaving.presenter.clear)
         p.prepare.chain_changed.connect(self.prepare.change)
         p.prepare.preview_chosen.connect(self.prepare.set_preview)
@@ -169,6 +184,9 @@ class DockController:
         p.detect.alone_chosen.connect(self.detect.set_alone)
         p.detect.spread_chosen.connect(self.detect.show_spread)
         self.detect.spread_changed.connect(self.bridge.show_spread)
+        self.detect.model_changed.connect(self.channels.set_model)
+        p.detect.models.path_chosen.connect(self.models.add)
+        self.models.added.connect(self.detect.fill_models)
         p.lesions.label_chosen.connect(self.lesions.select)
         p.lesions.step_clicked.connect(self.lesions.step)
         p.lesions.accept_clicked.connect(self.lesions.accept)
@@ -189,10 +207,14 @@ class DockController:
         self.adapting.kept.connect(self.detect.reload)
 
     def _connect_world(self) -> None:
-        self.runner.busy_changed.connect(self._on_busy)
+        self.runner.busy_changed.connect(self._follow_jobs)
+        self.queue.changed.connect(self._follow_jobs)
+        self.bridge.labels_shown.connect(self._follow_jobs)
+        self.bridge.images_changed.connect(self.channels.show)
+        self.bridge.labels_shown.connect(self.channels.show)
         self.session.study_changed.connect(self._on_study)
         self.bridge.lesion_clicked.connect(self.lesions.clicked_in_image)
-        self.bridge.image_removed.connect(self.study.close)
+        self.bridge.image_removed.connect(self._on_image_removed)
         self.bridge.labels_removed.connect(self._on_labels_removed)
         for event in self._turned:
             event.connect(self._caption)
@@ -278,11 +300,29 @@ class DockController:
         yield
         self.viewing.set_hidden(False)
 
-    def _is_busy(self) -> bool:
-        return self.runner.busy
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs or waits that a user would wait for, also in a study that is not shown."""
+        return self.runner.busy or bool(self.queue.studies)
 
-    def _on_busy(self, busy: bool) -> None:
-        self.bridge.set_editable(not busy)
+    def _is_busy(self) -> bool:
+        """Whether a job works on the labels of the open study."""
+        return self.runner.busy or self.queue.holds(self.session.study)
+
+    def _follow_jobs(self, *_: object) -> None:
+        self.bridge.set_editable(not self._is_busy())
+
+    def _state_modality(self, modality: Modality) -> None:
+        """Open the study anew as another modality; what is computed for it as it was is no longer wanted."""
+        study = self.session.study
+        if study is not None and study.volume.modality != modality:
+            self.queue.drop(study)
+            self.study.state_modality(modality)
+
+    def _on_image_removed(self) -> None:
+        if self.session.study is not None:
+            self.queue.drop(self.session.study)
+        self.study.close()
 
     def _on_study(self, study: Study | None) -> None:
         self._caption()
@@ -307,7 +347,6 @@ class DockController:
         Only after napari has finished removing: when it clears all layers, the image and the study go next.
         """
         self.runner.abandon()
-        self.panels.detect.show_running(False)
         QTimer.singleShot(0, self._restore_labels)
 
     def _restore_labels(self) -> None:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
 from napari_lesion.gui.widgets.adapt import AdaptPanel
+from napari_lesion.gui.widgets.background import BackgroundBar
 from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.explain import ExplainPanel
@@ -53,6 +54,7 @@ class LesionDock(QWidget):
         self.study = StudyPanel([(name, sample.title) for name, sample in SAMPLES.items()])
         chosen = {key: getattr(preferences, key) for key in ("device", "backend", "precision")}
         self.detect = DetectPanel(DetectParameters(**chosen))
+        self.background = BackgroundBar()
         self.restore = RestoreBar()
         self.prepare = PreparePanel()
         self.lesions = LesionsPanel()
@@ -133,6 +135,7 @@ class LesionDock(QWidget):
         self._layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
         self._layout.setSpacing(6)
         self._layout.addWidget(self.study)
+        self._layout.addWidget(self.background)
         self._layout.addWidget(self.restore)
         self._layout.addWidget(self.prepare)
         self._layout.addWidget(rule())

@@ -13,7 +13,10 @@ import numpy as np
 from psygnal import Signal
 
 from napari_lesion.core.display import AXIS_LABELS, AnatomicalView
+from napari_lesion.core.errors import LesionError
 from napari_lesion.core.probability import SCALE, ProbabilityMap
+from napari_lesion.core.volume import Volume
+from napari_lesion.gui.adopt import volume_of_layer
 from napari_lesion.gui.axes import AxesCanvas
 from napari_lesion.gui.palette import YELLOW
 from napari_lesion.gui.presenters.axes import AxisLine
@@ -50,6 +53,8 @@ class LayerBridge:
     """Label under a click in the image; 0 beside every lesion."""
     image_removed = Signal()
     """The user removed the image layer of the study."""
+    images_changed = Signal()
+    """An image layer that is not the study's came or went."""
     labels_removed = Signal()
     """The user removed the lesion layer of the study."""
     labels_shown = Signal(object)
@@ -65,7 +70,9 @@ class LayerBridge:
         self.axes = AxesCanvas(viewer)
         self._busy = False
         self._colours: dict[int, str] = {}
+        self._adopted: dict[str, Volume] = {}
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.mouse_drag_callbacks.append(self._on_press)
 
     # -- the layers of a study ---------------------------------------------------------------------------------------
@@ -118,6 +125,7 @@ class LayerBridge:
         if spread is None or self.view is None:
             return
         active = self.viewer.layers.selection.active
+        self._busy = True
         self._spread = self.viewer.add_image(
             self.view.apply(spread.dense()),
             name=SPREAD_NAME,
@@ -126,6 +134,7 @@ class LayerBridge:
             blending="additive",
             **self._placing(),
         )
+        self._busy = False
         self.viewer.layers.move(self._index(self._spread), self._index(self._image) + 1)
         self.viewer.layers.selection.active = active
 
@@ -169,6 +178,7 @@ class LayerBridge:
         """Stop listening to the viewer; the layers stay."""
         self.axes.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         if self._on_press in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_press)
 
@@ -321,7 +331,29 @@ class LayerBridge:
             return None
         return layer
 
+    def images(self) -> list[tuple[str, Volume]]:
+        """Name and volume of every image layer that is not the study's own; what is no volume is left out."""
+        own = {layer.unique_id for layer in (self._image, self._spread) if layer is not None}
+        images = (layer for layer in self.viewer.layers if hasattr(layer, "contrast_limits"))
+        others = [layer for layer in images if layer.unique_id not in own]
+        self._adopted = {layer.unique_id: volume for layer in others if (volume := self._volume(layer)) is not None}
+        return [(layer.name, self._adopted[layer.unique_id]) for layer in others if layer.unique_id in self._adopted]
+
+    def _volume(self, layer: Any) -> Volume | None:
+        """Volume of a layer; made once, since one that another reader made may have to be copied."""
+        known = layer.metadata.get(VOLUME_KEY) or self._adopted.get(layer.unique_id)
+        if known is not None or getattr(layer, "rgb", True):
+            return known if isinstance(known, Volume) else None
+        try:
+            return volume_of_layer(layer)
+        except LesionError:
+            return None
+
     # -- what the user does in napari --------------------------------------------------------------------------------
+
+    def _on_inserted(self, event: Any) -> None:
+        if not self._busy and hasattr(event.value, "contrast_limits"):
+            self.images_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         if self._busy:
@@ -337,6 +369,8 @@ class LayerBridge:
             self.labels_removed.emit()
         elif self.axes.layer is not None and gone == self.axes.layer.unique_id:
             self.axes.forget()
+        elif gone in self._adopted:
+            self.images_changed.emit()
 
     def _on_press(self, _viewer: Any, event: Any) -> Iterator[None]:
         """Select the lesion under a click; a drag moves the view or an axis, and a brush paints."""

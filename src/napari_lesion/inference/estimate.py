@@ -33,6 +33,8 @@ STORED_SHARE: Final = 1.0
 """Share of the searched voxels whose probability is stored, a byte each; measured 0.06 to 0.97."""
 EFFICIENCY: Final = {"openvino": 0.5, "torch": 0.15}
 """Measured: speed of the residual UNet over that of a float32 matrix product (docs/inference.md)."""
+FASTER: Final = {"openvino bf16": 2.5}
+"""Measured: speed over that in float32 (docs/inference.md)."""
 LABEL_BYTES: Final = 1.0
 """For each searched voxel: the pages of label maps and measures that are touched."""
 SPEED_EDGE: Final = 768
@@ -127,7 +129,7 @@ def estimate(
     if pace is None and probe:
         pace, basis = probe_window(bundle, settings), Basis.PROBE
     if pace is None:
-        pace, basis = _pace_of_processor(bundle, backend, device), Basis.SPEED
+        pace, basis = _pace_of_processor(bundle, (device, backend, precision)), Basis.SPEED
     windows = len(plan.starts) * len(PASSES[settings.flips])
     return Estimate(
         windows=windows,
@@ -147,11 +149,13 @@ def _of_foreign(grid: Grid, bundle: BundleInfo, device: str) -> Estimate:
     return Estimate(0, None, memory, Basis.UNKNOWN, exact=False, device=device, backend="MONAI")
 
 
-def _pace_of_processor(bundle: BundleInfo, backend: str, device: str) -> float | None:
+def _pace_of_processor(bundle: BundleInfo, how: tuple[str, str, str]) -> float | None:
     """Seconds a window, from the work that the bundle states and the speed of this CPU; None when unknown."""
+    device, backend, precision = how
     if bundle.window_gflop is None or device != "cpu":
         return None
-    return bundle.window_gflop / (EFFICIENCY[backend] * _processor_gflops())
+    speed = EFFICIENCY[backend] * FASTER.get(f"{backend} {precision}", 1.0) * _processor_gflops()
+    return bundle.window_gflop / speed
 
 
 @cache

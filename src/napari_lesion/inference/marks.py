@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from napari_lesion.core.grid import Triple
 from napari_lesion.inference.components import components
-from napari_lesion.models.bundle import MARK_FEATURES, MarkScore
+from napari_lesion.models.bundle import MARK_FEATURES, Intensity, MarkScore
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ class Mark:
 
 
 def find_marks(
-    dense: FloatArray, air: BoolArray, spacing_mm: Triple, level: float, min_voxels: int
+    dense: FloatArray, image: npt.NDArray[Any], air_below: float, spacing_mm: Triple, level: float, min_voxels: int
 ) -> Iterator[Mark]:
     """Marks of a probability map and how each looks.
 
@@ -60,8 +60,10 @@ def find_marks(
     ----------
     dense
         Probability of lesion on the model grid.
-    air
-        Aerated voxels, on the same grid.
+    image
+        What the network saw, on the same grid.
+    air_below
+        Value of the image below which a voxel is aerated.
     spacing_mm
         Spacing of the grid, mm, in the order of its axes.
     level
@@ -82,22 +84,27 @@ def find_marks(
             for part, more, n in zip(tight, margin, dense.shape, strict=True)
         )
         mask = labels[z, y, x] == number
-        yield Mark((z, y, x), mask, features_of(mask, dense[z, y, x], air[z, y, x], spacing_mm))
+        yield Mark((z, y, x), mask, features_of(mask, dense[z, y, x], image[z, y, x], air_below, spacing_mm))
 
 
-def features_of(mask: BoolArray, dense: FloatArray, air: BoolArray, spacing_mm: Triple) -> npt.NDArray[np.float64]:
+def features_of(
+    mask: BoolArray, dense: FloatArray, image: npt.NDArray[Any], air_below: float, spacing_mm: Triple
+) -> npt.NDArray[np.float64]:
     """How one mark looks.
 
     Returns
     -------
     ndarray
-        Logit of the mean probability, log of the volume in mm³, log of longest by shortest principal axis, and the
-        share of aerated voxels between 1 and 3 mm from it.
+        Logit of the mean probability, log of the volume in mm³, log of longest by shortest principal axis, share of
+        aerated voxels between 1 and 3 mm from it, and 90th percentile of the image in it: contrast medium and bone
+        are brighter than most lesions.
     """
     mean = float(np.clip(dense[mask].mean(dtype=np.float64), SURE, 1 - SURE))
     volume = float(mask.sum()) * math.prod(spacing_mm)
     shape = math.log(_axis_ratio(mask, spacing_mm))
-    return np.array([math.log(mean / (1 - mean)), math.log(volume), shape, _air(mask, air, spacing_mm)])
+    air = _air(mask, image < air_below, spacing_mm)
+    bright = float(np.percentile(image[mask].astype(np.float64), 90))
+    return np.array([math.log(mean / (1 - mean)), math.log(volume), shape, air, bright])
 
 
 def _axis_ratio(mask: BoolArray, spacing_mm: Triple) -> float:
@@ -123,13 +130,17 @@ def probability_of_mark(features: npt.NDArray[np.float64], rule: MarkScore) -> f
     return float(1 / (1 + np.exp(-np.clip(value, -30, 30))))
 
 
-def scored(dense: FloatArray, air: BoolArray, spacing_mm: Triple, rule: MarkScore) -> FloatArray:
+def scored(
+    dense: FloatArray, image: FloatArray, intensity: Intensity, spacing_mm: Triple, rule: MarkScore
+) -> FloatArray:
     """The probability map with each mark's own probability as its largest value.
 
     Parameters
     ----------
-    dense, air, spacing_mm
+    dense, image, spacing_mm
         As for `find_marks`.
+    intensity
+        How the image was scaled for the network.
     rule
         Level, smallest mark and logistic model.
 
@@ -142,7 +153,8 @@ def scored(dense: FloatArray, air: BoolArray, spacing_mm: Triple, rule: MarkScor
         0.4 and 0.7 of its probability. 0 where no mark is near.
     """
     result = np.zeros_like(dense)
-    for mark in find_marks(dense, air, spacing_mm, rule.level, rule.min_voxels):
+    air_below = intensity.scaled(rule.air_below)
+    for mark in find_marks(dense, image, air_below, spacing_mm, rule.level, rule.min_voxels):
         p = dense[mark.box]
         inside = INSIDE + (1 - INSIDE) * (p - rule.level) / (1 - rule.level)
         rise = np.where(mark.mask, inside, np.where(p < rule.level, OUTSIDE * p / rule.level, 0.0))

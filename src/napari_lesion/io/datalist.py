@@ -41,6 +41,8 @@ class DatalistCase:
         Fold of a cross-validation; None when the entry does not say it.
     mask, ignore
         Mask of the lesion that a class belongs to, and mask of what is left out; None for none.
+    ratings
+        Further answers by question, a number or a word each.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DatalistCase:
     fold: int | None = None
     mask: Path | None = None
     ignore: Path | None = None
+    ratings: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def image(self) -> Path:
@@ -195,7 +198,14 @@ def _entry(folder: Path, entry: Any) -> DatalistCase:
         fold=fold,
         mask=_optional(folder, entry, "mask"),
         ignore=_optional(folder, entry, "ignore"),
+        ratings=_ratings(entry.get("ratings") or {}),
     )
+
+
+def _ratings(value: Any) -> dict[str, float | str]:
+    if not isinstance(value, Mapping) or not all(isinstance(item, (int, float, str)) for item in value.values()):
+        raise TypeError("ratings must be an object of numbers and words")
+    return {str(key): item if isinstance(item, str) else float(item) for key, item in value.items()}
 
 
 def _label(folder: Path, value: Any) -> Path | float | None:

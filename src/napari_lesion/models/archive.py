@@ -43,10 +43,12 @@ def _require_bounded(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
     if len(entries) > MAX_FILES:
         raise _refused(archive, f"it holds more than {MAX_FILES} files")
     total = sum(entry.file_size for entry in entries)
-    packed = max(1, sum(entry.compress_size for entry in entries))
+    packed = max(1, archive.stat().st_size)  # not what the entries state: they may overlap
     if total > MAX_BYTES or (total > RATIO_FROM_BYTES and total / packed > MAX_RATIO):
         raise _refused(archive, f"it would unfold to {total / 2**30:.1f} GiB from {packed / 2**20:.1f} MiB")
     for entry in entries:
+        if not entry.filename.isprintable():
+            raise _refused(archive, "the name of a file in it is no plain text")
         if entry.flag_bits & 1:
             raise _refused(archive, f"{entry.filename} is encrypted")
         if stat.S_ISLNK(entry.external_attr >> 16):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS: Final = "models/model.pt"
-MARK_FEATURES: Final = ("mean_logit", "log_volume_mm3", "log_axis_ratio", "air_around")
+MARK_FEATURES: Final = ("mean_logit", "log_volume_mm3", "log_axis_ratio", "air_around", "bright")
 """What a mark can be judged by as a whole; `napari_lesion.inference.marks` computes them."""
 CARD: Final = "docs/README.md"
 QUANTISED: Final = ("models/int8.xml", "models/int8.bin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +11,14 @@ from napari_lesion.core.volume import Modality
 from napari_lesion.models.bundle import WEIGHTS, BundleInfo, Intensity
 from napari_lesion.models.config.build import Builder
 from napari_lesion.models.config.needs import Port, needs_of
-from napari_lesion.models.config.reading import BundleConfig, read_configuration, read_metadata
+from napari_lesion.models.config.reading import BundleConfig, printable, read_configuration, read_metadata
+from napari_lesion.models.config.weights import SCRIPT, weights_id
 from napari_lesion.models.metadata import OWN_KEY
 
+CLASS_SCORES: Final = "class scores"
+"""Task of a bundle that gives one number for each class of an image."""
+CLASSIFIERS: Final = ("DenseNet", "EfficientNet", "SENet", "SEResN", "ResNet", "resnet", "ViT", "TorchVisionFCModel")
+"""Beginnings of the names of networks that give scores."""
 MODALITIES: Final = {"CT": Modality.CT, "MR": Modality.MR, "MRI": Modality.MR, "PT": Modality.PT, "PET": Modality.PT}
 
 
@@ -38,10 +44,10 @@ def foreign_info(path: Path) -> BundleInfo:
         path=path,
         network_def={},
         intensity=Intensity(0.0, 1.0, clip=False),
-        title=str(config.metadata.get("name", path.name)),
-        version=str(config.metadata.get("version", "")),
+        title=printable(str(config.metadata.get("name", path.name))),
+        version=printable(str(config.metadata.get("version", ""))),
         description=str(config.metadata.get("description", "")),
-        task=output.kind or "segmentation",
+        task=CLASS_SCORES if _gives_scores(config, output) else output.kind or "segmentation",
         modality=MODALITIES.get(image.modality.upper(), Modality.UNKNOWN),
         channels=max(1, image.channels),
         channel_names=tuple(image.meanings.values()),
@@ -51,12 +57,22 @@ def foreign_info(path: Path) -> BundleInfo:
     )
 
 
+def _gives_scores(config: BundleConfig, output: Port) -> bool:
+    """Whether a bundle is a classifier: its metadata say so, or its network can be nothing else."""
+    network = config.inference.get("network_def")
+    target = str(network.get("_target_", "")).rpartition(".")[2] if isinstance(network, Mapping) else ""
+    detector = config.has("detector")
+    return not detector and ("class" in output.kind.lower() or target.startswith(CLASSIFIERS))
+
+
 def _weights(config: BundleConfig) -> str:
     """File of the weights, relative to the root, when the configuration says it in a safe expression."""
+    identity = weights_id(config)
     try:
-        stated = Path(str(Builder(config).get("checkpointloader::load_path")))
+        stated = Path(str(Builder(config).get(identity))) if identity else Path(WEIGHTS)
     except ModelError:
-        return WEIGHTS
+        stated = Path(WEIGHTS)
     root = config.root.resolve()
     resolved = (root / stated).resolve()
-    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else WEIGHTS
+    found = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else WEIGHTS
+    return SCRIPT if not (root / found).is_file() and (root / SCRIPT).is_file() else found

@@ -177,6 +177,8 @@ def _load(root: Path, relative: str) -> Any:
     import torch
 
     path = inside(root, relative)
+    if _unfolds(path):
+        raise ModelError(_damaged(root), f"{relative} would unfold to far more than it holds", _AGAIN)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -193,6 +195,8 @@ def _plain_tensors(content: Any, root: Path, relative: str) -> dict[str, torch.T
         raise ModelError(
             _damaged(root), f"{relative} does not hold a state_dict", "Save the bundle with a plain state_dict"
         )
+    if not all(_is_plain(v) for v in content.values()):
+        raise ModelError(_damaged(root), f"{relative} holds tensors that are no plain arrays", _AGAIN)
     state = {str(k): v.float() if v.is_floating_point() else v for k, v in content.items()}
     if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
         raise ModelError(_damaged(root), f"{relative} holds numbers that are not finite", _AGAIN)
@@ -201,3 +205,24 @@ def _plain_tensors(content: Any, root: Path, relative: str) -> dict[str, torch.T
 
 def _damaged(root: Path) -> str:
     return f"The weights of the model {root.name} are not usable"
+
+
+def _unfolds(path: Path) -> bool:
+    """Whether a file of weights, whose parts PyTorch stores as they are, holds packed ones that grow."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+    return total > 2 * path.stat().st_size + 2**20
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is an array with a number of its own for each place; one that repeats a number is not."""
+    import torch
+
+    if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return bool(tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes())

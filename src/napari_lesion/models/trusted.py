@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from napari_lesion.core.errors import OutputError
+from napari_lesion.core.errors import ModelError, OutputError
 from napari_lesion.models.catalogue import user_folder
 from napari_lesion.models.config.files import digests
 
@@ -21,16 +21,30 @@ FILE: Final = "trusted.json"
 SCHEMA_VERSION: Final = 1
 
 
-def trust(root: Path) -> None:
+def trust(root: Path, seen: Mapping[str, str] | None = None) -> None:
     """Pin every file of a bundle as it is now.
+
+    Parameters
+    ----------
+    root
+        Folder of the bundle.
+    seen
+        Hashes of the files when the user was asked; none when nobody was shown them before.
 
     Raises
     ------
+    ModelError
+        When a file is another one than the user was asked about.
     OutputError
         When the record cannot be written.
     """
+    now = digests(root)
+    if seen is not None and dict(seen) != now:
+        raise ModelError(
+            f"Files of the model {root.name} changed while you were asked", "", "Look at them, and try again"
+        )
     record = _read()
-    record[_key(root)] = {"trusted_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": digests(root)}
+    record[_key(root)] = {"trusted_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": now}
     _write(record)
 
 

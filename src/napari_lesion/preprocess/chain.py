@@ -230,7 +230,8 @@ def finite(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array
     values = array[np.isfinite(array)]
     lowest = float(values.min()) if values.size else 0.0
-    return np.nan_to_num(array, nan=lowest, posinf=lowest, neginf=lowest)
+    made: npt.NDArray[Any] = np.nan_to_num(array, nan=lowest, posinf=lowest, neginf=lowest)
+    return made
 
 
 def _require_room(volume: Volume, item: Chosen) -> None:

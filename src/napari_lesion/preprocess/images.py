@@ -20,7 +20,7 @@ def image_of(volume: Volume) -> Any:
 
 
 def grid_of(image: Any) -> Grid:
-    """Grid of a channel-first image; spacing 1 mm and identity directions for one that does not say.
+    """Grid of a channel-first image; that of an identity affine (RAS, 1 mm) for one that does not say.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def grid_of(image: Any) -> Grid:
     x, y, z = (int(n) for n in image.shape[1:])
     affine = getattr(image, "affine", None)
     if affine is None:
-        return Grid((x, y, z), (1.0, 1.0, 1.0))
+        return Grid((x, y, z), (1.0, 1.0, 1.0), direction=(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
     lps = RAS_TO_LPS @ np.asarray(affine, dtype=np.float64)
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     return Grid(

@@ -99,7 +99,8 @@ class Previewer:
         from napari_lesion.preprocess.images import grid_of, image_of, native_of
 
         part, at = self._slab(index)
-        image, texts = image_of(part), ()
+        image = image_of(part)
+        texts: tuple[str, ...] = ()
         coarse: Any = None
         for item in self.chain.chosen:
             texts = (*texts, item.text)

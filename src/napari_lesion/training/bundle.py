@@ -1,29 +1,15 @@
-"""Write a trained network as a MONAI bundle.
-
-``python -m napari_lesion.training.bundle --data FOLDER --weights FILE --out DIR`` measures the weights on
-the fold that was held out and writes the files that MONAI and napari-lesion read.
-"""
+"""What the bundles of this package have in common: configurations, metadata, weights in half precision."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import typer
-
-from napari_lesion.training.card import FIGURES, write_card
-from napari_lesion.training.cases import Case, list_cases
-from napari_lesion.training.checkpoints import load_weights, save_atomically
-from napari_lesion.training.config import Intensity, TrainingConfig, load_config
-from napari_lesion.training.evaluate import held_out_scenes, report, sweep
-from napari_lesion.training.folds import load_folds
-from napari_lesion.training.network import build_network, network_arguments, window_gflop
-from napari_lesion.training.scoring import SCAN_ROI
+from napari_lesion.training.checkpoints import save_atomically
+from napari_lesion.training.config import Intensity
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +46,18 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         else value
         for name, value in state.items()
     }
+
+
+DARKEST = -10.0
+DARKEST = -10.0
+Z_SCORE = [
+    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
+    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
+]
+"""What the engine does within the organ, for plain MONAI and an image that is zero outside.
+
+MONAI leaves zeros at 0, the mean of the organ; here they become the darkest value.
+"""
 
 
 @dataclass(frozen=True)
@@ -141,6 +139,14 @@ def inference_config(
         "initialize": ["$monai.utils.set_determinism(seed=0)", "$@checkpointloader(@evaluator)"],
         "run": ["$@evaluator.run()"],
     }
+
+
+def as_z_scores(content: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration for an image without a unit that is zero outside: z-scores come before the scaling."""
+    steps = content["preprocessing"]["transforms"]
+    place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
+    steps[place:place] = Z_SCORE
+    return content
 
 
 def _preprocessing(window: IntensityWindow, grid: NetworkGrid) -> list[dict[str, Any]]:
@@ -257,58 +263,6 @@ def common_own(window: Intensity, roi: int) -> dict[str, Any]:
     }
 
 
-def metadata(config: TrainingConfig, cases: Sequence[Case], figures: dict[str, Any]) -> dict[str, Any]:
-    """Content of ``configs/metadata.json``, with what napari-lesion needs under its own key.
-
-    Parameters
-    ----------
-    config
-        Preset of the training.
-    cases
-        Cases that were trained on.
-    figures
-        Report of `napari_lesion.training.evaluate`.
-    """
-    chosen = next(row for row in figures["thresholds"] if row["threshold"] == figures["threshold"])
-    return {
-        **common_metadata(SCAN_ROI),
-        "version": "0.1.0",
-        "changelog": {"0.1.0": "first version, trained on folds 1 to 4"},
-        "name": "Lung nodules, CT",
-        "description": "Marks lung nodules of about 4 to 30 mm in chest CT and gives each voxel a probability.",
-        "eval_metrics": {"mean_dice": round(chosen["dice"], 3), "sensitivity": round(chosen["sensitivity"], 3)},
-        "napari_lesion": {
-            **common_own(config.intensity, SCAN_ROI),
-            "title": "Lung nodules, CT",
-            "task": "segmentation",
-            "default_threshold": figures["threshold"],
-            "window_gflop": round(window_gflop(config, SCAN_ROI), 3),
-            "operating_points": operating_points(figures),
-            "training_patients": sorted({case.patient_id for case in cases}),
-        },
-    }
-
-
-def operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """Sensitive, default and specific threshold with what was measured at each."""
-    measured_on = (
-        f"fold {figures['fold']}: {figures['agreed_nodules']} nodules of three and more readers in 51 mm cubes; "
-        f"false marks: {len(figures['scans'])} whole scan ({', '.join(figures['scans'])})"
-    )
-    wanted = {"sensitive": 0.2, "default": figures["threshold"], "specific": 0.95}
-    rows = {row["threshold"]: row for row in figures["thresholds"]}
-    return [
-        {
-            "name": name,
-            "threshold": threshold,
-            "sensitivity": round(rows[threshold]["sensitivity"], 4),
-            "false_marks_per_scan": rows[threshold]["marks_per_scan"],
-            "measured_on": measured_on,
-        }
-        for name, threshold in wanted.items()
-    ]
-
-
 def write_configs(folder: Path, inference: dict[str, Any], metadata: dict[str, Any]) -> None:
     """Write the two files in ``configs``."""
     (folder / "configs").mkdir(parents=True, exist_ok=True)
@@ -321,45 +275,3 @@ def write_weights(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write ``models/model.pt`` in half precision."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
     save_atomically(half_precision(weights), folder / "models" / "model.pt")
-
-
-def write_bundle(
-    folder: Path,
-    config: TrainingConfig,
-    cases: Sequence[Case],
-    weights: dict[str, torch.Tensor],
-    figures: dict[str, Any],
-) -> None:
-    """Write configs, weights, figures and card; the licence stands beside them."""
-    network = {"_target_": "UNet", **network_arguments(config)}
-    write_configs(folder, inference_config(network, config.intensity, SCAN_ROI), metadata(config, cases, figures))
-    (folder / "docs").mkdir(exist_ok=True)
-    text = json.dumps(figures, indent=1) + "\n"
-    (folder / "docs" / FIGURES).write_text(text, encoding="utf-8")
-    write_weights(folder, weights)
-    write_card(folder, config, cases)
-
-
-def main(
-    data: Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")],
-    weights: Annotated[Path, typer.Option(help="best.pt of a training stage.")],
-    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
-    preset: Annotated[str, typer.Option(help="Preset that the weights were trained with.")] = "lung_nodule_ct",
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared cases.")] = None,
-) -> None:
-    """Write the bundle of a trained network, with the figures of the fold that was held out."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("monai").setLevel(logging.ERROR)
-    config = load_config(preset)
-    state = half_precision(load_weights(weights))
-    network = build_network(config).eval()
-    network.load_state_dict(state)
-    scenes = held_out_scenes(data, config.fold, config.intensity, cache)
-    figures = report(scenes, sweep(network, scenes), config.fold)
-    folds = load_folds()
-    trained = [case for case in list_cases(data) if not folds.held_out(case.patient_id, config.fold)]
-    write_bundle(out, config, trained, state, figures)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,22 +12,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from napari_lesion.inference.marks import find_marks
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.scenes import IGNORE, LESION, Scene, fill_sphere
-from napari_lesion.training.scoring import CUBE_ROI, SCAN_ROI, marks_of, probability_of
+from napari_lesion.training.scoring import WINDOW_ROI, probability_of
 
 if TYPE_CHECKING:
     import torch
 
+AIR_HU = -600.0
+"""Below it lung is taken for aerated."""
 MINING_THRESHOLD = 0.2
 MIN_VOXELS = 20
 
 DOUBT_PROBABILITY = 0.8
 DOUBT_AXIS_RATIO = 2.0
 DOUBT_LUNG_AROUND = 0.8
-DOUBT_HU = -600.0
 DOUBT_MARGIN_MM = 3.0
 
 log = logging.getLogger(__name__)
@@ -71,9 +73,7 @@ class MinedMark:
 Mined = dict[str, list[MinedMark]]
 
 
-def mine_marks(
-    network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity, record: Path, roi: int | None = None
-) -> Mined:
+def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity, record: Path) -> Mined:
     """Run the network over the training cases and list its marks where no lesion is.
 
     Parameters
@@ -86,8 +86,6 @@ def mine_marks(
         Window of the images.
     record
         JSON file that the marks are kept in; when it is there already it is read instead.
-    roi
-        Edge of the windows, voxels; None for those of the kind of case.
 
     Returns
     -------
@@ -97,7 +95,7 @@ def mine_marks(
     if not record.is_file():
         network.eval()
         searched = [scene for scene in scenes if scene.case.kind != "slab"]
-        made = {scene.case.name: _marks_off_lesions(network, scene, intensity, roi) for scene in searched}
+        made = {scene.case.name: _marks_off_lesions(network, scene, intensity) for scene in searched}
         rows = {name: [asdict(mark) for mark in marks] for name, marks in made.items()}
         record.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     mined = read_marks(record)
@@ -145,48 +143,26 @@ def with_doubt(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) ->
     return doubted
 
 
-def _marks_off_lesions(
-    network: torch.nn.Module, scene: Scene, intensity: Intensity, roi: int | None
-) -> list[MinedMark]:
-    usual = SCAN_ROI if scene.case.kind == "scan" else CUBE_ROI
-    probability = probability_of(network, scene, roi or usual, fast=True)
-    marks = marks_of(probability, MINING_THRESHOLD, MIN_VOXELS)
-    near = set(np.unique(marks[(scene.label == LESION) | (scene.label == IGNORE)]).tolist())
-    aerated = scene.image < intensity.scaled(DOUBT_HU)
+def _marks_off_lesions(network: torch.nn.Module, scene: Scene, intensity: Intensity) -> list[MinedMark]:
+    probability = probability_of(network, scene, WINDOW_ROI, fast=True)
+    air = intensity.scaled(AIR_HU)
     found = []
-    for number, box in enumerate(ndimage.find_objects(marks.astype(np.int32)), start=1):
-        if box is None or number in near:
+    for mark in find_marks(probability, scene.image, air, (1.0, 1.0, 1.0), MINING_THRESHOLD, MIN_VOXELS):
+        label = scene.label[mark.box][mark.mask]
+        if ((label == LESION) | (label == IGNORE)).any():
             continue
-        voxels = np.argwhere(marks[box] == number) + [part.start for part in box]
-        x, y, z = (int(value) for value in np.round(voxels.mean(0)))
+        x, y, z = (
+            round(float(places.mean())) + part.start
+            for places, part in zip(mark.mask.nonzero(), mark.box, strict=True)
+        )
+        _, _, log_ratio, around, _ = mark.features
         found.append(
             MinedMark(
                 center=(x, y, z),
-                voxels=len(voxels),
-                mean_probability=round(float(probability[tuple(voxels.T)].mean()), 4),
-                axis_ratio=round(axis_ratio(voxels), 3),
-                lung_around=round(lung_around(voxels, aerated), 3),
+                voxels=len(label),
+                mean_probability=round(float(probability[mark.box][mark.mask].mean()), 4),
+                axis_ratio=round(math.exp(log_ratio), 3),
+                lung_around=round(float(around), 3),
             )
         )
     return found
-
-
-def axis_ratio(voxels: Points) -> float:
-    """Longest by shortest principal axis of voxels (n, 3); each voxel counts as a cube of edge 1."""
-    variance = np.cov(voxels.T.astype(np.float64), bias=True) + np.eye(3) / 12
-    axes = np.sqrt(np.linalg.eigvalsh(variance))
-    return float(axes[-1] / axes[0])
-
-
-def lung_around(voxels: Points, aerated: BoolArray) -> float:
-    """Share of aerated voxels between 1 and 3 voxels from the mark."""
-    import edt
-
-    low = np.maximum(voxels.min(0) - 4, 0)
-    high = np.minimum(voxels.max(0) + 5, aerated.shape)
-    mark = np.zeros(high - low, dtype=bool)
-    mark[tuple((voxels - low).T)] = True
-    distance = edt.edt(~mark)
-    shell = (distance > 1) & (distance <= 3)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return float(aerated[box][shell].mean())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_lesion.evaluation.segmentation import dice as mask_dice
 from napari_lesion.inference.components import components
 from napari_lesion.training.network import predict_probability
 from napari_lesion.training.scenes import IGNORE, LESION, Scene
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 HIT_IOU = 0.1
 AGREED_READERS = 3
-CUBE_ROI, SCAN_ROI = 64, 96
+WINDOW_ROI = 48
+"""Edge of the windows, voxels of 1 mm: those of the training, since an instance norm depends on its window."""
 SCAN_MARK_COST, CUBE_MARK_COST = 0.005, 0.05
 
 FloatArray = npt.NDArray[np.float32]
@@ -92,20 +94,12 @@ def score_scene(scene: Scene, probability: FloatArray, threshold: float, min_vox
     if not lesion.any():
         return Score(scene.case.name, threshold, float("nan"), False, len(others), float("nan"))
     found = any(_iou(marks == mark, lesion) > HIT_IOU for mark in touching)
-    dice = _dice(np.isin(marks, list(touching)), lesion) if found else 0.0
+    dice = mask_dice(lesion, np.isin(marks, list(touching))) if found else 0.0
     return Score(scene.case.name, threshold, dice, found, len(others), float(probability[lesion].max()))
 
 
 def _iou(first: BoolArray, second: BoolArray) -> float:
     return float((first & second).sum() / (first | second).sum())
-
-
-def _dice(first: BoolArray, second: BoolArray) -> float:
-    import torch
-    from monai.metrics import compute_dice
-
-    pair = [torch.from_numpy(mask)[None, None] for mask in (first, second)]
-    return float(compute_dice(*pair).item())
 
 
 @dataclass(frozen=True)
@@ -157,9 +151,3 @@ def summarise(scenes: Sequence[Scene], scores: Sequence[Score]) -> Summary:
         marks_per_cube=float(np.mean([score.other_marks for _, score in cubes])),
         marks_per_scan=float(np.mean(scans)) if scans else float("nan"),
     )
-
-
-def merit(summary: Summary) -> float:
-    """Figure by which checkpoints and thresholds are chosen: mean Dice less a little for every other mark."""
-    marks = summary.marks_per_scan if np.isfinite(summary.marks_per_scan) else 0.0
-    return summary.dice - SCAN_MARK_COST * marks - CUBE_MARK_COST * summary.marks_per_cube

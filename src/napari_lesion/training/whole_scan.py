@@ -23,7 +23,7 @@ from napari_lesion.io.masks import read_labels
 from napari_lesion.io.read import read_volume
 from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.models.metadata import read_bundle
-from napari_lesion.training.evaluate import THRESHOLDS
+from napari_lesion.training.detector.pool import THRESHOLDS
 from napari_lesion.training.scoring import HIT_IOU
 
 log = logging.getLogger(__name__)

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from napari_lesion import __version__
-from napari_lesion.core.errors import LesionError
+from napari_lesion.core.errors import LesionError, ModelError
 from napari_lesion.core.findings import Level
 from napari_lesion.core.jobs import JobCancelled, JobContext
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.io.records import read_json, write_json
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import Detection, detect_lesions, install_detection, request_for
 from napari_lesion.workflow.export import ExportRequest, export_study
 from napari_lesion.workflow.fit import check_fit
 from napari_lesion.workflow.measure import CORE, StudyMeasurement
-from napari_lesion.workflow.models import BundleInfo
+from napari_lesion.workflow.models import CLASS_SCORES, BundleInfo, find_model
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import CohortParameters, DetectParameters, ExportParameters
 from napari_lesion.workflow.study import Study
@@ -62,10 +63,12 @@ class CaseTask:
     def fingerprint(self) -> str:
         """Hash of the input's files, the model and all choices: the same only when the results would be the same."""
         files = [self.path, *self.opening.further]
+        scores = self.opening.score_with
         stated = {
             "version": __version__,
             "files": [_state_of(path) for path in files],
             "model": self.model.identity,
+            "scores": find_model(scores).identity if scores else "",
             "choices": [asdict(replace(self.opening, scheduler="")), asdict(self.parameters), asdict(self.export)],
         }
         return hashlib.sha256(json.dumps(stated, sort_keys=True, default=str).encode()).hexdigest()
@@ -149,9 +152,23 @@ def read_case(task: CaseTask, ctx: JobContext | None = None) -> ReadCase:
 
 def detect_case(read: ReadCase, ctx: JobContext | None = None) -> Detection:
     """Run the model on a case and put the marks into its study."""
-    detection = detect_lesions(request_for(read.study, read.task.model, read.task.parameters, read.others), ctx)
+    images = Images((read.study.volume, *read.others))
+    detection = detect_lesions(request_for(read.study, read.task.model, read.task.parameters, images), ctx)
     install_detection(read.study, detection)
+    if read.task.opening.score_with:
+        classifier = _classifier(read.task)
+        install_detection(read.study, detect_lesions(request_for(read.study, classifier, read.task.parameters), ctx))
     return detection
+
+
+def _classifier(task: CaseTask) -> BundleInfo:
+    """The model that scores the lesions of a case; ModelError when it is none."""
+    found = find_model(task.opening.score_with)
+    if found.task != CLASS_SCORES:
+        raise ModelError(
+            f"The model {found.name} scores no lesions", f"its task is {found.task}", "Give a classifier"
+        )
+    return found
 
 
 def write_case(read: ReadCase, detection: Detection, ctx: JobContext | None = None) -> CaseResult:

@@ -9,16 +9,19 @@ from importlib import import_module
 
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.probability import ProbabilityMap
+from napari_lesion.core.scores import ClassScores
 from napari_lesion.core.table import LesionTable
-from napari_lesion.core.volume import Volume
+from napari_lesion.core.volume import LabelMap, Volume
 from napari_lesion.inference.augment import spread
 from napari_lesion.inference.backends.choose import preload as preload_backend
 from napari_lesion.inference.bundles.predict import predict_foreign
 from napari_lesion.inference.engine import Prediction, predict
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.measure import StudyMeasureRequest, measure_study
-from napari_lesion.workflow.models import BundleInfo
+from napari_lesion.workflow.models import CLASS_SCORES, BundleInfo
 from napari_lesion.workflow.parameters import DetectParameters as DetectParameters
 from napari_lesion.workflow.prepare import prepared_for_detection
+from napari_lesion.workflow.scores import ScoreRequest, install_scores, score_lesions, whole_scores
 from napari_lesion.workflow.study import Study
 from napari_lesion.workflow.threshold import Marks, ReaderState, install_marks, mark_classes, mark_lesions
 
@@ -37,15 +40,15 @@ class DetectRequest:
         Choices of the user.
     reader
         What the reader did before, to be kept; None for nothing.
-    others
-        Further images of the study on its grid, in the order of the model's channels, behind ``volume``.
+    images
+        What a model of several sequences takes; ``volume`` alone without it.
     """
 
     volume: Volume
     model: BundleInfo
     parameters: DetectParameters = field(default_factory=DetectParameters)
     reader: ReaderState | None = None
-    others: tuple[Volume, ...] = ()
+    images: Images = field(default_factory=Images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,8 @@ class Detection:
         In words, where was searched and why.
     notes
         Sentences for the user: a fall-back, voxels that were replaced.
+    scores
+        What a classifier says, which finds no lesions: they stay as they are then.
     """
 
     model: BundleInfo
@@ -88,6 +93,7 @@ class Detection:
     organ: str
     notes: tuple[str, ...] = ()
     precision: str = ""
+    scores: ClassScores | None = None
 
     @property
     def total_seconds(self) -> float:
@@ -96,10 +102,12 @@ class Detection:
 
 
 def request_for(
-    study: Study, model: BundleInfo, parameters: DetectParameters | None = None, others: tuple[Volume, ...] = ()
+    study: Study, model: BundleInfo, parameters: DetectParameters | None = None, images: Images | None = None
 ) -> DetectRequest:
     """Request to detect in a study, around what its reader did."""
-    return DetectRequest(study.volume, model, parameters or DetectParameters(), ReaderState.of(study), others)
+    return DetectRequest(
+        study.volume, model, parameters or DetectParameters(), ReaderState.of(study), images or Images()
+    )
 
 
 def preload(model: BundleInfo, parameters: DetectParameters) -> None:
@@ -121,9 +129,11 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
     """
     ctx = ctx or JobContext()
     model, parameters = request.model, request.parameters
+    if model.task == CLASS_SCORES and request.reader is not None and request.reader.lesions:
+        return _lesion_scores(request, ctx)
     looked_at = prepared_for_detection(request.volume, parameters.prepare, ctx)
     if model.foreign:
-        prediction = predict_foreign((looked_at, *request.others), model, parameters.engine, ctx)
+        prediction = predict_foreign(request.images.beside(looked_at), model, parameters.engine, ctx)
     else:
         prediction = predict(looked_at, model, parameters.engine, ctx)
     began = time.perf_counter()
@@ -146,6 +156,30 @@ def detect_lesions(request: DetectRequest, ctx: JobContext | None = None) -> Det
         organ=prediction.organ.reason,
         notes=tuple(prediction.notes),
         precision=prediction.precision,
+        scores=whole_scores(model, prediction.scores) if prediction.scores else None,
+    )
+
+
+def _lesion_scores(request: DetectRequest, ctx: JobContext) -> Detection:
+    """What a classifier made by others says of each lesion."""
+    began = time.perf_counter()
+    assert request.reader is not None
+    asked = ScoreRequest(request.volume, request.reader.labels, request.model, request.parameters.engine)
+    scores = score_lesions(asked, ctx)
+    count = len(scores.lesions)
+    return Detection(
+        model=request.model,
+        parameters=request.parameters,
+        probability=ProbabilityMap(request.volume.grid),
+        marks=mark_classes(LabelMap.empty(request.volume.grid), {}),
+        table=LesionTable(),
+        device="cpu",
+        backend="MONAI",
+        windows=count,
+        seconds={"scoring": time.perf_counter() - began},
+        organ="",
+        notes=(f"{count} lesion{'' if count == 1 else 's'} scored; the columns of the table are the classes.",),
+        scores=scores,
     )
 
 
@@ -168,7 +202,10 @@ def spread_of(detection: Detection) -> ProbabilityMap:
 
 
 def install_detection(study: Study, detection: Detection) -> None:
-    """Put a finished detection into a study, in one step."""
+    """Put a finished detection into a study, in one step; scores leave its lesions as they are."""
+    if detection.scores is not None:
+        install_scores(study, detection.scores)
+        return
     study.detection = detection
     install_marks(study, detection.marks)
     study.table = detection.table.ordered(study.lesions)

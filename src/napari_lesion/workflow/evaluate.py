@@ -15,6 +15,7 @@ from napari_lesion.core.jobs import JobCancelled, JobContext
 from napari_lesion.evaluation.classes import ClassSummary, summarise_classes
 from napari_lesion.evaluation.summary import Summary, summarise
 from napari_lesion.io.datalist import BARE, Datalist, DatalistCase, read_datalist
+from napari_lesion.models.classifier import ClassifierInfo
 from napari_lesion.models.training_data import read_training_data
 from napari_lesion.workflow.cohort import unique_names
 from napari_lesion.workflow.evaluate_case import CaseSettings, EvaluatedCase, evaluate_case
@@ -24,6 +25,8 @@ from napari_lesion.workflow.parameters import DetectParameters, EvaluateParamete
 log = logging.getLogger(__name__)
 
 ContextOf = Callable[[str, int, int], JobContext]
+IN_IMAGE = "lesion in the image"
+"""Question that a detector answers where labels are numbers."""
 ORDER = ("testing", "test", "validation", "training")
 """Sections in the order in which they are looked for."""
 
@@ -35,23 +38,31 @@ class EvaluateRequest:
     Parameters
     ----------
     model
-        The bundle.
+        The bundle: a detector, or a classifier of lesions.
     datalist
         Datalist in MONAI's format.
     choices, parameters
         Choices of the evaluation, and those of the detection.
     """
 
-    model: BundleInfo
+    model: BundleInfo | ClassifierInfo
     datalist: Path
     choices: EvaluateParameters = field(default_factory=EvaluateParameters)
     parameters: DetectParameters = field(default_factory=DetectParameters)
 
     @property
     def threshold(self) -> float:
-        """Operating point: that of the user, or of the model."""
+        """Operating point: that of the user, or of the model; one half for a classifier."""
         stated = self.parameters.threshold
-        return self.model.default_threshold if stated is None else stated
+        if stated is not None:
+            return stated
+        return self.model.default_threshold if isinstance(self.model, BundleInfo) else 0.5
+
+    @property
+    def detector(self) -> BundleInfo:
+        """The bundle that detects."""
+        assert isinstance(self.model, BundleInfo)
+        return self.model
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class Evaluation:
     cases
         Every case in the order of the datalist, also those that failed.
     outlines, classes
-        Figures against label maps, or against classes; None for the other one.
+        Figures against label maps, or against classes by question; None or empty for the other one.
     warnings
         Sentences for the user: leaks, empty masks, patients that are not known.
     """
@@ -73,7 +84,7 @@ class Evaluation:
     request: EvaluateRequest
     cases: tuple[EvaluatedCase, ...]
     outlines: Summary | None
-    classes: ClassSummary | None
+    classes: dict[str, ClassSummary]
     warnings: tuple[str, ...]
 
     @property
@@ -101,9 +112,11 @@ def evaluate_cases(request: EvaluateRequest, context_of: ContextOf) -> Iterator[
     JobCancelled
         When a job was asked to stop.
     """
-    cases = chosen_cases(read_datalist(request.datalist), request.choices)
-    seen = read_training_data(request.model)
-    settings = CaseSettings(request.model, request.choices, request.parameters, seen)
+    datalist = read_datalist(request.datalist)
+    cases = chosen_cases(datalist, request.choices)
+    _require_labels(datalist, cases)
+    model = request.detector
+    settings = CaseSettings(model, request.choices, request.parameters, read_training_data(model))
     for position, (name, case) in enumerate(zip(unique_names(c.name for c in cases), cases, strict=True)):
         yield _attempt(name, case, settings, context_of(name, position, len(cases)))
 
@@ -123,7 +136,7 @@ def chosen_cases(datalist: Datalist, choices: EvaluateParameters) -> tuple[Datal
     Raises
     ------
     InputError
-        When none is left, one has no label, or label maps and classes are mixed.
+        When none is left.
     """
     if choices.section:
         cases = datalist.section(choices.section)
@@ -136,7 +149,6 @@ def chosen_cases(datalist: Datalist, choices: EvaluateParameters) -> tuple[Datal
         if not cases:
             stated = f"its folds are {', '.join(map(str, folds))}" if folds else "its cases state no fold"
             raise InputError(f"{datalist.path.name} has no cases of fold {choices.fold}", stated)
-    _require_labels(datalist, cases)
     return cases
 
 
@@ -182,8 +194,8 @@ def conclude(request: EvaluateRequest, cases: Sequence[EvaluatedCase]) -> Evalua
         raise InputError("No case could be evaluated", first.message if first else "the datalist holds none")
     figures = [case.figures for case in done if case.figures is not None]
     outlines = summarise(figures) if figures else None
-    classes = None if figures else _classes(request, done)
-    return Evaluation(request, tuple(cases), outlines, classes, tuple(_warnings(done, outlines)))
+    classes = {} if figures else {IN_IMAGE: _classes(request, done)}
+    return Evaluation(request, tuple(cases), outlines, classes, tuple(warnings_of(done, outlines)))
 
 
 def _classes(request: EvaluateRequest, done: Sequence[EvaluatedCase]) -> ClassSummary:
@@ -192,7 +204,8 @@ def _classes(request: EvaluateRequest, done: Sequence[EvaluatedCase]) -> ClassSu
     return summarise_classes(truth, chance, [case.case.patient or case.name for case in done], request.threshold)
 
 
-def _warnings(done: Sequence[EvaluatedCase], outlines: Summary | None) -> Iterator[str]:
+def warnings_of(done: Sequence[EvaluatedCase], outlines: Summary | None) -> Iterator[str]:
+    """What the user should know about the cases, one clause each."""
     leaks = [case for case in done if case.leak]
     if leaks:
         shown = ", ".join(case.name for case in leaks[:3]) + (", ..." if len(leaks) > 3 else "")

@@ -25,6 +25,7 @@ from napari_lesion.io.datalist import DatalistCase
 from napari_lesion.io.fingerprint import voxel_sha256
 from napari_lesion.io.masks import read_labels
 from napari_lesion.models.training_data import TrainingData
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import Detection, DetectRequest, detect_lesions
 from napari_lesion.workflow.evaluate_picture import Picture, take_picture
 from napari_lesion.workflow.models import BundleInfo
@@ -94,7 +95,8 @@ def evaluate_case(name: str, case: DatalistCase, settings: CaseSettings, ctx: Jo
     leak = settings.seen.leak(case.patient, voxel_sha256(volume))
     truth = read_truth(case.label_file, volume.grid, settings.choices) if isinstance(case.label, Path) else None
     ignore = None if case.ignore is None else read_mask(case.ignore, volume.grid) > 0
-    found = detect_lesions(DetectRequest(volume, settings.model, settings.parameters, None, tuple(others)), ctx)
+    images = Images((volume, *others)) if others else Images()
+    found = detect_lesions(DetectRequest(volume, settings.model, settings.parameters, None, images), ctx)
     ctx.step("Comparing")
     marks = _Scored(found.marks.on(volume.grid).array, found.marks.lesions)
     swept = _swept(found, marks)

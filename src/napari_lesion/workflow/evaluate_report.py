@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from napari_lesion.core.table import Value
 from napari_lesion.evaluation.bootstrap import RESAMPLES, SEED
+from napari_lesion.evaluation.classes import ClassSummary
 from napari_lesion.evaluation.detection import CPM_RATES
 from napari_lesion.evaluation.summary import MeanFigure
 from napari_lesion.io.atomic import write_text
@@ -50,6 +51,7 @@ TITLES: Final = {
     "accuracy": ("Accuracy", "share decided rightly"),
     "recall": ("Recall", "share of class 1 that is called 1"),
     "specificity": ("Specificity", "share of class 0 that is called 0"),
+    "balanced_accuracy": ("Balanced accuracy", "mean of the shares decided rightly of each class"),
     "roc_auc": ("ROC AUC", "area under the ROC curve"),
     "ece": ("ECE", "expected calibration error, ten bins of equal width"),
 }
@@ -115,10 +117,14 @@ def metrics_record(found: Evaluation) -> dict[str, Any]:
     if found.outlines:
         record |= _outline_record(found)
     if found.classes:
-        summary = asdict(found.classes)
-        record["figures"] = {name: {**value, "n": found.classes.n} for name, value in summary.pop("figures").items()}
-        record["classes"] = summary
+        record["questions"] = {name: _question(summary) for name, summary in found.classes.items()}
+        record["figures"] = next(iter(record["questions"].values()))["figures"]
     return record
+
+
+def _question(summary: ClassSummary) -> dict[str, Any]:
+    content = asdict(summary)
+    return {**content, "figures": {name: {**value, "n": summary.n} for name, value in content["figures"].items()}}
 
 
 def _outline_record(found: Evaluation) -> dict[str, Any]:
@@ -225,6 +231,6 @@ def _curves(found: Evaluation) -> dict[str, list[tuple[float, float]]]:
         known = [case.figures.mask.dice for case in found.cases if case.figures]
         ordered = sorted((value for value in known if not math.isnan(value)), reverse=True)
         curves["dice"] = [((place + 0.5) / len(ordered), value) for place, value in enumerate(ordered)]
-    if found.classes:
-        curves["reliability"] = [(bar.predicted, bar.observed) for bar in found.classes.bins if bar.count]
+    for name, summary in found.classes.items():
+        curves[name] = [(bar.predicted, bar.observed) for bar in summary.bins if bar.count]
     return curves

@@ -6,7 +6,7 @@ Everything here explains the classifier, not the patient.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -30,6 +30,7 @@ from napari_lesion.measure.registry import FEATURES
 from napari_lesion.measure.spec import Scale
 from napari_lesion.models.classifier import load_members
 from napari_lesion.workflow.classify import rating_of, section_flag, section_measures, volume_flag
+from napari_lesion.workflow.columns import family_of
 from napari_lesion.workflow.rating_words import CALCIFIED, SUSPICIOUS, TEXTURE, rating_sentences
 from napari_lesion.workflow.selected import box_of_row
 from napari_lesion.workflow.study import Study
@@ -120,8 +121,9 @@ class Explanation:
         Mean rating, 1 to 5, that the measurements alone predict, and the mean of that over the lesions of comparison.
     drivers
         The measurements that move it most, the largest first.
-    others
-        What all other measurements add together; ``typical``, drivers and others sum to ``expected``.
+    families
+        What the measurements of each family add together, the largest first; with ``typical`` they sum to
+        ``expected``. Measurements that say the same share what they add, so that families say more than single ones.
     neighbours
         Nodules that the networks find alike, the nearest first.
     """
@@ -132,7 +134,7 @@ class Explanation:
     expected: float
     typical: float
     drivers: tuple[Driver, ...]
-    others: float
+    families: tuple[tuple[str, float], ...]
     neighbours: tuple[Neighbour, ...] = ()
 
 
@@ -198,8 +200,8 @@ def explain_lesion(request: ExplainRequest, ctx: JobContext | None = None) -> Ex
     ctx.step(STAGE, 3, STEPS)
     neighbours = _neighbours(classifier, examples, crop, request.patient) if examples else ()
     ctx.step(STAGE, STEPS, STEPS)
-    others = float(effects.sum()) - sum(driver.effect for driver in drivers)
-    return Explanation(request.label, rating_sentences(row), maps, expected, typical, drivers, others, neighbours)
+    families = _by_family(classifier.info.measures, effects)
+    return Explanation(request.label, rating_sentences(row), maps, expected, typical, drivers, families, neighbours)
 
 
 def _ready(request: ExplainRequest) -> tuple[Classifier, Section]:
@@ -248,6 +250,14 @@ def _driver(name: str, value: float, effect: float) -> Driver:
     return Driver(name, title, value, unit, effect)
 
 
+def _by_family(names: Sequence[str], effects: npt.NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+    sums: dict[str, float] = {}
+    for name, effect in zip(names, effects, strict=True):
+        family = family_of(name)
+        sums[family] = sums.get(family, 0.0) + float(effect)
+    return tuple(sorted(sums.items(), key=lambda item: -abs(item[1])))
+
+
 @cache
 def _words() -> dict[str, tuple[str, str]]:
     columns = [spec.column(Scale.HU) for spec in FEATURES if spec.applies_to(Scale.HU)]
@@ -281,4 +291,9 @@ def _votes(text: str) -> tuple[int, ...]:
 def driver_words(driver: Driver) -> str:
     """One line for people: effect, measurement and its value."""
     value = "undefined" if math.isnan(driver.value) else f"{driver.value:,.3g} {driver.unit}".strip()
-    return f"{driver.effect:+.2f}  {driver.title}, {value}".replace("-", "−")
+    return f"{effect_words(driver.effect)}  {driver.title}, {value}"
+
+
+def effect_words(effect: float) -> str:
+    """Points of the readers' scale with their sign."""
+    return f"{effect:+.2f}".replace("-", "−")

@@ -27,6 +27,7 @@ from napari_lesion.workflow.record import (
     product_record,
     pseudonymous_table,
 )
+from napari_lesion.workflow.scores import score_records, with_scores
 from napari_lesion.workflow.study import Study
 
 
@@ -95,7 +96,7 @@ def export_study(request: ExportRequest, ctx: JobContext | None = None) -> Expor
     make_folder(request.folder)
     ctx.step("Measuring")
     measurement = request.measured or measure_study(replace(request_for(study), features=parameters.names))
-    measured = measurement.table.ordered(study.lesions)
+    measured = with_scores(measurement.table.ordered(study.lesions), study)
     if parameters.pseudonymise:
         measured = pseudonymous_table(measured)
     ctx.step("Writing the mask")
@@ -132,6 +133,7 @@ def run_record(
         "input": input_record(study.volume, study.check, pseudonymise=parameters.pseudonymise),
         "detection": _detection(study),
         "classifier": classifier_record(columns),
+        "scores": score_records(study.scores),
         "lesions": {
             "count": len(study.lesions),
             "edited": study.edited_labels,

@@ -16,6 +16,7 @@ from napari_lesion.measure.engine import MeasureRequest, measure_lesions
 from napari_lesion.measure.rating import RATING
 from napari_lesion.measure.registry import CORE, select
 from napari_lesion.workflow.classify import rate_lesions
+from napari_lesion.workflow.scores import with_scores
 from napari_lesion.workflow.study import Study, with_identity
 from napari_lesion.workflow.surroundings import surroundings_of
 
@@ -103,4 +104,5 @@ def install_measurement(study: Study, measurement: StudyMeasurement) -> None:
     """
     table = study.table.updated(measurement.table) if measurement.asked is not None else measurement.table
     now = {label: study.lesions[label] for label in measurement.table.rows if label in study.lesions}
-    study.table = with_identity(table, now, study.volume.source).ordered(study.lesions)
+    named = with_identity(table, now, study.volume.source).ordered(study.lesions)
+    study.table = with_scores(named, study)

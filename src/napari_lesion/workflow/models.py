@@ -12,15 +12,25 @@ from napari_lesion.models.archive import unpack
 from napari_lesion.models.bundle import BundleInfo, OperatingPoint
 from napari_lesion.models.card import ModelCard
 from napari_lesion.models.card import read_card as read_model_card
-from napari_lesion.models.catalogue import bundle_folders, find_bundle, find_folder, list_bundles, read_any
+from napari_lesion.models.catalogue import (
+    bundle_folders,
+    find_bundle,
+    find_folder,
+    list_bundles,
+    read_any,
+    user_folder,
+)
 from napari_lesion.models.config.assessment import Assessment, Reason, assess
 from napari_lesion.models.config.grammar import Trust
 from napari_lesion.models.config.needs import Needs, Port, needs_of
-from napari_lesion.models.config.reading import read_configuration
+from napari_lesion.models.config.reading import printable, read_configuration
+from napari_lesion.models.foreign import CLASS_SCORES
 from napari_lesion.models.install import Installed, InstallRequest, bundle_in, install
 from napari_lesion.models.trusted import changed_files, is_trusted
+from napari_lesion.workflow.consent import code_files
 
 __all__ = [
+    "CLASS_SCORES",
     "BundleInfo",
     "InstallRequest",
     "Installed",
@@ -37,6 +47,7 @@ __all__ = [
     "default_model",
     "find_model",
     "install",
+    "is_installed",
     "list_models",
     "read_model_card",
 ]
@@ -63,6 +74,8 @@ class ModelReport:
         Files that changed since they were trusted.
     obstacles
         Why it cannot run here, one clause each; empty when it can.
+    code
+        Files in it that hold code.
     """
 
     name: str
@@ -72,6 +85,27 @@ class ModelReport:
     trusted: bool
     changed: tuple[str, ...]
     obstacles: tuple[str, ...]
+    code: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> list[str]:
+        """All of it for people, one line each."""
+        state = " (you trusted it)" if self.trusted else ""
+        lines = [f"{self.name}: {self.title}", f"Class: {self.assessment.trust.words}{state}"]
+        lines += [f"  {reason.trust.words}: {reason}" for reason in self.assessment.reasons]
+        if self.assessment.trust is Trust.NEEDS_TRUST:
+            lines += [f"  code that could run: {file}" for file in self.code]
+        lines += [f"  not built, the program does it itself: {replaced}" for replaced in self.assessment.replaced]
+        for name, ports in (("Takes", self.needs.inputs), ("Gives", self.needs.outputs)):
+            lines += [f"{name} {port.words}" for port in ports]
+        if self.changed:
+            lines.append(f"Changed since you trusted it: {', '.join(self.changed)}")
+        return [printable(line) for line in (*lines, self.verdict)]
+
+    @property
+    def verdict(self) -> str:
+        """Whether it can run here, in one line."""
+        return "Can run here: " + ("yes" if not self.obstacles else "no; " + "; ".join(self.obstacles))
 
 
 def check_model(path: Path, ctx: JobContext | None = None) -> ModelReport:
@@ -99,19 +133,22 @@ def _report(root: Path) -> ModelReport:
     trusted = assessment.trust is Trust.NEEDS_TRUST and is_trusted(root)
     return ModelReport(
         name=root.name,
-        title=str(config.metadata.get("name", root.name)),
+        title=printable(str(config.metadata.get("name", root.name))),
         assessment=assessment,
         needs=needs,
         trusted=trusted,
         changed=changed_files(root),
         obstacles=tuple(_obstacles(root, assessment, needs, trusted=trusted)),
+        code=code_files(root),
     )
 
 
 def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: bool) -> list[str]:
     found = [f"{name} is not installed: pip install {name}" for name in needs.missing]
-    if not any((root / "models" / name).is_file() for name in ("model.pt", "model.ts")):
+    if not any(path.suffix in (".pt", ".ts", ".pth") for path in (root / "models").glob("*")):
         found.append("models/model.pt is missing: the weights of zoo bundles are fetched apart (large_files.yml)")
+    if needs.flat:
+        found.append("it takes two-dimensional pictures, not volumes")
     if assessment.trust is Trust.REFUSED:
         return ["it is refused", *found]
     if assessment.trust is Trust.NEEDS_TRUST and not trusted:
@@ -121,6 +158,11 @@ def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: boo
     except ModelError as error:
         found.append(error.why or error.what)
     return found
+
+
+def is_installed(name: str) -> bool:
+    """Whether the user's folder holds a bundle of this name."""
+    return (user_folder() / name).exists()
 
 
 def list_models() -> list[BundleInfo]:

@@ -44,6 +44,8 @@ class CohortParameters:
         Whether voxels that lie on no rectangular grid are resampled.
     also
         Further images of the one input, on its grid, with commas between them; for models of several sequences.
+    score_with
+        Classifier whose scores become columns of the lesions: name or folder of a bundle; empty for none.
     scheduler
         Address of a Dask scheduler; empty for this machine.
     """
@@ -60,6 +62,9 @@ class CohortParameters:
             "Further images of the one input with commas between them, in the order of the model's channels "
             "(napari-lesion models check names them)"
         ),
+    ] = ""
+    score_with: Annotated[
+        str, Param("Bundle of a classifier, by name or folder: its scores of each lesion become columns of the table")
     ] = ""
     scheduler: Annotated[
         str, Param("Send the studies to the Dask cluster of this scheduler, such as tcp://host:8786")

@@ -7,6 +7,7 @@ import math
 from napari_lesion.core.table import Row, Value
 
 SUSPICIOUS, TEXTURE, CALCIFIED = "malignancy_suspicious_probability", "texture_class", "calcified_probability"
+MOST_SAID = 0.99
 CAVEAT = "A prediction of readers' opinions, not of pathology; no diagnosis."
 
 
@@ -16,10 +17,17 @@ def rating_sentences(row: Row) -> tuple[str, ...]:
     if math.isnan(suspicious):
         return ()
     return (
-        f"Readers would rate it suspicious (3.5 or more of 5) with a probability of {suspicious:.2f}.",
-        f"They would call it {row.get(TEXTURE)}, and calcified with a probability of {calcified:.2f}.",
+        f"Readers would rate it suspicious (3.5 or more of 5) with a probability {_chance(suspicious)}.",
+        f"They would call it {row.get(TEXTURE)}, and calcified with a probability {_chance(calcified)}.",
         CAVEAT,
     )
+
+
+def _chance(probability: float) -> str:
+    """A probability without the certainty that rounding would give it."""
+    if probability > MOST_SAID:
+        return f"above {MOST_SAID}"
+    return f"below {1 - MOST_SAID:.2f}" if probability < 1 - MOST_SAID else f"of {probability:.2f}"
 
 
 def _number(value: Value) -> float:

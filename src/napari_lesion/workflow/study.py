@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_lesion.core.findings import Check
 from napari_lesion.core.lesion import Lesion, Review, Status
+from napari_lesion.core.scores import ClassScores
 from napari_lesion.core.table import LesionTable, Row
 from napari_lesion.core.volume import LabelMap, Source, Volume
 from napari_lesion.measure.provenance import lesion_uid
@@ -79,6 +80,8 @@ class Study:
         is not marked again when the threshold moves.
     log
         What the reader did.
+    scores
+        What classifiers made by others say of the image and of its lesions.
     revision
         Grows with every change of labels, reviews or threshold.
     exported_revision
@@ -96,6 +99,7 @@ class Study:
     min_volume_mm3: float = 0.0
     dismissed: tuple[Index, ...] = ()
     log: list[EditRecord] = field(default_factory=list)
+    scores: tuple[ClassScores, ...] = ()
     revision: int = 0
     exported_revision: int = -1
 

@@ -13,7 +13,7 @@ from napari_lesion.training.brain import shapes
 from napari_lesion.training.brain.anatomy import Anatomy, load_anatomies, load_template
 from napari_lesion.training.brain.pool import fill_pool
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.config import CropConfig, Stretch
+from napari_lesion.training.detector.config import CropConfig, Stretch
 
 
 @pytest.fixture(scope="session")

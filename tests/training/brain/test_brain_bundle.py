@@ -24,7 +24,7 @@ from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import brain_inference, write_brain_bundle
 from napari_lesion.training.brain.cases import list_visits
 from napari_lesion.training.brain.measure import THRESHOLDS, report
-from napari_lesion.training.refiner.config import CropConfig, load_crop_config
+from napari_lesion.training.detector.config import CropConfig, load_crop_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 

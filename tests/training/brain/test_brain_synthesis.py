@@ -14,7 +14,7 @@ from napari_lesion.training.brain.lesions import paint, place_lesions
 from napari_lesion.training.brain.pool import fill_pool, read_pool, synthesise
 from napari_lesion.training.brain.shapes import list_shapes, load_shape
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.refiner.config import CropConfig
+from napari_lesion.training.detector.config import CropConfig
 from napari_lesion.training.scenes import LESION
 
 RANGE = Intensity(-4.0, 6.0)

@@ -16,7 +16,7 @@ from napari_lesion.training.brain.batches import BrainBatches, PoolScan
 from napari_lesion.training.brain.pool import read_pool
 from napari_lesion.training.brain.record import read_brain_record
 from napari_lesion.training.checkpoints import load_weights
-from napari_lesion.training.refiner.config import CropConfig, load_crop_config
+from napari_lesion.training.detector.config import CropConfig, load_crop_config
 
 
 def test_nothing_of_the_patient_left_out_is_seen(brain_pool: Path, brain_config: CropConfig) -> None:

@@ -23,7 +23,7 @@ from napari_lesion.training.compress.__main__ import _state
 from napari_lesion.training.compress.measure import Figures, Variant, measure, worth
 from napari_lesion.training.compress.prune import prune, write_pruned
 from napari_lesion.training.compress.quantise import copied, quantise, write_quantised
-from napari_lesion.training.compress.search import probability_of, training_cases, windows_of
+from napari_lesion.training.compress.search import mirrored, probability_of, training_cases, windows_of
 from napari_lesion.training.folds import load_folds
 from napari_lesion.training.scenes import LESION, Scene
 
@@ -62,6 +62,17 @@ def test_a_scene_is_searched_with_the_windows_of_the_engine(tiny_bundle: BundleI
     scene, backend = _scene(), Bright(tiny_bundle.roi_size)
     assert np.array_equal(probability_of(scene, tiny_bundle, [backend]) > 0.5, scene.label == LESION)
     assert backend.windows == 8, "windows of 32 with an overlap of 0.25 on 40 voxels"
+
+
+def test_a_scene_smaller_than_a_window_is_mirrored(tiny_bundle: BundleInfo) -> None:
+    scene, wide = _scene(edge=40), replace(tiny_bundle, roi_size=(48, 48, 40))
+    large, inner = mirrored(scene, wide.roi_size)
+    assert large.image.shape == large.lung.shape == (48, 48, 40)
+    assert np.array_equal(large.image[inner], scene.image)
+    assert np.array_equal(large.image[:4], large.image[8:4:-1])
+    assert large.lung.sum() == scene.lung.sum()
+    found = probability_of(scene, wide, [Bright(wide.roi_size)]) > 0.5
+    assert np.array_equal(found, scene.label == LESION)
 
 
 def test_the_second_stage_looks_at_what_the_first_found(tiny_bundle: BundleInfo) -> None:

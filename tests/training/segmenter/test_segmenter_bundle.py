@@ -83,7 +83,7 @@ def test_the_folder_of_another_run_is_not_continued(balls: Path, tmp_path: Path)
     config = tiny_config(steps=2)
     train(TrainRequest(balls, config, tmp_path / "one"))
     weights = load_weights(tmp_path / "one.run" / BEST)
-    with pytest.raises(InputError, match="holds another training"):
+    with pytest.raises(InputError, match=r"(?i)holds another training"):
         train(TrainRequest(balls, replace(config, seed=7), tmp_path / "one"))
     assert all(value.equal(weights[key]) for key, value in load_weights(tmp_path / "one.run" / BEST).items())
 
@@ -103,5 +103,5 @@ def test_every_fold_in_turn(balls: Path, tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_none(balls: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is not the name of a model"):
+    with pytest.raises(ModelError, match=r"(?i)is not the name of a model"):
         train(TrainRequest(balls, tiny_config(), tmp_path / "a model"))

@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_the_former_checkpoint_whole(tmp_path: Path, monkeypa
     save_atomically({"step": 1}, path)
     monkeypatch.setattr(atomic.secrets, "token_hex", lambda _n: "full")
     (tmp_path / ".checkpoint-full.pt").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match=r"No space left on device\. Free some space"):
+    with pytest.raises(OutputError, match=r"(?i)No space left on device\. Free some space"):
         save_atomically({"step": 2}, path)
     assert load_weights(path) == {"step": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -193,7 +193,7 @@ def test_parts_by_name_train(task: FitTask, change: dict[str, Any]) -> None:
 
 def test_a_loss_that_is_not_finite_ends_it(task: FitTask) -> None:
     config = tiny_config(optimizer={"_target_": "SGD", "lr": 1e30}, schedule=constant(), max_grad_norm=1e30)
-    with pytest.raises(InputError, match="went astray"):
+    with pytest.raises(InputError, match=r"(?i)went astray"):
         fit(replace(task, config=config), Ranks(), JobContext())
 
 
@@ -206,8 +206,10 @@ def test_curves_for_tensorboard_where_it_is_installed(task: FitTask) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="gloo is tried on Linux")
 def test_two_processes_give_the_weights_of_one(balls: Path, tmp_path: Path) -> None:
+    # SGD: AdamW makes whole steps out of the rounding of gradients that are 0, such as of a bias before a norm
+    content = {**CONTENT, "optimizer": {"_target_": "SGD", "lr": 0.05, "momentum": 0.9}}
     config = tmp_path / "config.json"
-    config.write_text(json.dumps(CONTENT), encoding="utf-8")
+    config.write_text(json.dumps(content), encoding="utf-8")
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "napari_lesion", "train", "--data", str(balls), "--config", str(config)),
@@ -216,6 +218,6 @@ def test_two_processes_give_the_weights_of_one(balls: Path, tmp_path: Path) -> N
     done = subprocess.run(command, check=False, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert done.stdout.decode().count("on the held-out cases") == 1
-    train(TrainRequest(balls, tiny_config(), tmp_path / "one"))
+    train(TrainRequest(balls, SegmenterConfig.from_mapping(content), tmp_path / "one"))
     for one, two in zip(tensors(tmp_path / "one.run"), tensors(tmp_path / "two.run"), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)

@@ -157,7 +157,9 @@ class AutosavePresenter:
             self._waiting.append((left.volume, Snapshot.of(left)))
         self._take_back()
         self._study, self._kept_revision = study, 0
-        self._looked, self._wrote, self._told = study is None, False, ""
+        # a study that comes back from the background is newer than what was kept of it
+        live = study is None or bool(study.lesions or study.log)
+        self._looked, self._wrote, self._told = live, False, ""
         self._write_next()
 
     def _write_next(self) -> None:

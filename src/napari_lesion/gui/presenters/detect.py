@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -12,8 +12,10 @@ from psygnal import Signal
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext, Progress
 from napari_lesion.core.probability import ProbabilityMap
-from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
+from napari_lesion.gui.presenters.jobs import JobBusyError, JobListener, JobRunner
+from napari_lesion.gui.presenters.queue import TITLE, DetectionQueue, Outcome
 from napari_lesion.gui.session import Session
+from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import (
     Detection,
     DetectParameters,
@@ -111,29 +113,61 @@ class DetectView(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Beforehand:
+    """What is settled before a detection is asked for.
+
+    Parameters
+    ----------
+    ask
+        Calls the second argument at once, or when the user agreed that code in the bundle may run; else never.
+    images
+        The images of a study that a model takes, in the order of its channels; raises a `LesionError` without them.
+    """
+
+    ask: Callable[[BundleInfo, Callable[[], None]], None]
+    images: Callable[[Study, BundleInfo], Images]
+
+
 class DetectPresenter:
-    """Runs detections and moves their threshold.
+    """Asks for detections and moves their threshold.
 
     Parameters
     ----------
     session
         The open study.
     runner
-        Runs detections, one at a time, shared with opening and exporting.
+        Runs what the user waits for, shared with opening and exporting.
     quick
         Runs the fit check, whose result nobody waits for.
     view
         The panel.
+    queue
+        Runs the detections of this and of other studies.
+    beforehand
+        What is settled before.
     """
 
     spread_changed = Signal(object)
     """Spread of the passes to be shown as an image, a `ProbabilityMap`; None for none any more."""
+    model_changed = Signal(object)
+    """Another model was chosen, a `BundleInfo`."""
 
-    def __init__(self, session: Session, runner: JobRunner, quick: JobRunner, view: DetectView) -> None:
+    def __init__(
+        self,
+        session: Session,
+        runner: JobRunner,
+        quick: JobRunner,
+        view: DetectView,
+        queue: DetectionQueue,
+        beforehand: Beforehand,
+    ) -> None:
         self._session = session
         self._runner = runner
         self._quick = quick
         self._view = view
+        self._queue = queue
+        self._beforehand = beforehand
         self._models: list[BundleInfo] = []
         self._model: BundleInfo | None = None
         self._wanted: float | None = None
@@ -142,6 +176,8 @@ class DetectPresenter:
         session.study_changed.connect(self._on_study)
         session.selection_changed.connect(self._on_selection)
         session.lesions_changed.connect(self._on_lesions)
+        queue.progressed.connect(self._on_progress)
+        queue.ended.connect(self._on_ended)
 
     @property
     def model(self) -> BundleInfo | None:
@@ -150,14 +186,20 @@ class DetectPresenter:
 
     def start(self) -> None:
         """Fill the panel."""
+        self.fill_models()
+        self._on_study(self._session.study)
+
+    def fill_models(self, chosen: str = "") -> None:
+        """Fill the choice of models anew, and take the one of this name; the first one for none."""
         try:
             self._models = list_models()
         except LesionError as error:
             self._view.show_error(error)
-        self._view.show_models(self._models, 0)
+        names = [model.name for model in self._models]
+        index = names.index(chosen) if chosen in names else 0
+        self._view.show_models(self._models, index)
         if self._models:
-            self.choose_model(0)
-        self._on_study(self._session.study)
+            self.choose_model(index)
 
     def reload(self, name: str) -> None:
         """List the models again, and take the one of this name."""
@@ -171,6 +213,7 @@ class DetectPresenter:
         if 0 <= index < len(self._models):
             self._model = self._models[index]
             self._view.show_model(self._model)
+            self.model_changed.emit(self._model)
             self.check_fit()
 
     def check_fit(self) -> None:
@@ -190,21 +233,34 @@ class DetectPresenter:
             missing = "No study is open" if study is None else "No model is chosen"
             self._view.show_error(LesionError(missing, todo="Open a study first" if study is None else "Choose one"))
             return
-        parameters = replace(self._view.parameters(), prepare=self._session.preparation)
-        request = request_for(study, model, parameters)
-        listener = JobListener(
-            partial(self._detected, study), self._failed, self._view.show_progress, self._cancelled
-        )
+        if self._runner.busy:
+            self._view.show_error(JobBusyError(self._runner.running))
+            return
         try:
-            self._runner.start("Detection", partial(_detect, request), listener)
+            images = self._beforehand.images(study, model)
         except LesionError as error:
             self._view.show_error(error)
             return
-        self._view.show_running(True)
+        self._beforehand.ask(model, partial(self._enqueue, study, model, images))
+
+    def _enqueue(self, study: Study, model: BundleInfo, images: Images) -> None:
+        if not self._session.is_open(study):
+            return
+        parameters = replace(self._view.parameters(), prepare=self._session.preparation)
+        try:
+            self._queue.add(study, request_for(study, model, parameters, images))
+        except LesionError as error:
+            self._view.show_error(error)
+            return
+        self._show_running()
 
     def cancel(self) -> None:
-        """Stop what runs."""
-        self._runner.cancel()
+        """Stop the detection of the open study, or else what the user waits for."""
+        study = self._session.study
+        if study is not None and self._queue.holds(study):
+            self._queue.cancel(study)
+        else:
+            self._runner.cancel()
 
     def set_threshold(self, value: float) -> None:
         """Mark lesions at another threshold; of many moves in a row only the last one is followed."""
@@ -263,6 +319,9 @@ class DetectPresenter:
         if study is None or study.detection is None or wanted is None or wanted == self._present:
             self._wanted = None
             return
+        if self._queue.holds(study):
+            self._move_failed(JobBusyError(TITLE))
+            return
         job = partial(_mark, study, ReaderState.of(study), wanted, self._target)
         listener = JobListener(
             partial(self._moved, study), self._move_failed, cancelled=partial(self._move_failed, None)
@@ -291,28 +350,45 @@ class DetectPresenter:
         if error is not None:
             self._view.show_error(error)
 
-    def _detected(self, study: Study, detection: Detection) -> None:
-        self._view.show_running(False)
+    def _on_progress(self, study: Study, progress: Progress) -> None:
+        if self._session.is_open(study):
+            self._view.show_progress(progress)
+
+    def _on_ended(self, study: Study, outcome: Outcome) -> None:
+        """Install a result in its own study; what is shown changes only when that is the open one."""
+        if outcome.detection is not None:
+            install_detection(study, outcome.detection)
         if not self._session.is_open(study):
             return
-        install_detection(study, detection)
-        self.spread_changed.emit(None)
-        self._session.detected()
-        self._view.show_done(_sentence(detection), _memory(detection))
-        self._show_threshold()
-
-    def _failed(self, error: LesionError) -> None:
         self._view.show_running(False)
-        self._view.show_error(error)
+        if outcome.error is not None:
+            self._view.show_error(outcome.error)
+        elif outcome.detection is None:
+            self._view.show_done("Cancelled; nothing was changed")
+        else:
+            self.spread_changed.emit(None)
+            self._session.detected()
+            self._view.show_done(_sentence(outcome.detection), _memory(outcome.detection))
+            self._show_threshold()
 
-    def _cancelled(self) -> None:
-        self._view.show_running(False)
-        self._view.show_done("Cancelled; nothing was changed")
+    def _show_done(self, study: Study | None) -> None:
+        detection = study.detection if study is not None else None
+        if detection is None:
+            self._view.show_done("")
+        else:
+            self._view.show_done(_sentence(detection), _memory(detection))
+
+    def _show_running(self) -> None:
+        study = self._session.study
+        progress = self._queue.progress(study) if study is not None else None
+        self._view.show_running(progress is not None)
+        if progress is not None:
+            self._view.show_progress(progress)
 
     def _on_study(self, study: Study | None) -> None:
         self._wanted, self._moving = None, False
-        self._view.show_running(False)
-        self._view.show_done("")
+        self._show_done(study)
+        self._show_running()
         self._show_threshold()
         self.check_fit()
 
@@ -383,7 +459,7 @@ def _fit(study: Study, model: BundleInfo, parameters: DetectParameters, ctx: Job
     return check_fit(study.volume, model, parameters, ctx)
 
 
-def _detect(request: DetectRequest, ctx: JobContext) -> Detection:
+def run_detection(request: DetectRequest, ctx: JobContext) -> Detection:
     """Detect as a job; the first import of the model library holds the interpreter for a moment, and says so."""
     ctx.step(LOADING)
     return detect_lesions(request, ctx)

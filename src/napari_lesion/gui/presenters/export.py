@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import Progress
-from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
+from napari_lesion.gui.presenters.jobs import JobBusyError, JobListener, JobRunner
+from napari_lesion.gui.presenters.queue import TITLE as DETECTION
 from napari_lesion.gui.session import Session
 from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study, install_export
 from napari_lesion.workflow.study import Study
@@ -44,12 +46,31 @@ class ExportView(Protocol):
 
 
 class ExportPresenter:
-    """Writes the study to a folder."""
+    """Writes the study to a folder.
 
-    def __init__(self, session: Session, runner: JobRunner, view: ExportView) -> None:
+    Parameters
+    ----------
+    session
+        The open study.
+    runner
+        Writes.
+    view
+        The panel.
+    computed
+        Whether a detection of a study runs, whose result would change it while it is written.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        runner: JobRunner,
+        view: ExportView,
+        computed: Callable[[Study], bool] = lambda _study: False,
+    ) -> None:
         self._session = session
         self._runner = runner
         self._view = view
+        self._computed = computed
         self._folder: Path | None = None
         self._last = ""
         session.study_changed.connect(self._on_study)
@@ -73,6 +94,9 @@ class ExportPresenter:
         """Ask for a folder and write into it."""
         study = self._session.study
         if study is None:
+            return
+        if self._computed(study):
+            self._view.show_error(JobBusyError(DETECTION))
             return
         folder = self._view.choose_folder(self._suggestion(study))
         if folder is not None:

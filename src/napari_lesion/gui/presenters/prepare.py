@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext, Progress
 from napari_lesion.core.volume import Volume
@@ -27,6 +29,9 @@ class PrepareView(Protocol):
 
     def show_ready(self, ready: bool) -> None:
         """Whether there is a study, and a step to do."""
+
+    def show_smallest(self, value: float) -> None:
+        """Tell the smallest value of the image, which stands outside of a region when nothing else is said."""
 
     def show_running(self, running: bool) -> None:
         """Show that the whole image is being prepared, or no longer is."""
@@ -89,6 +94,7 @@ class PreparePresenter:
         self._view, self._layers = views
         self._later = later
         self._previewer: Previewer | None = None
+        self._shown: tuple[Previewer, int] | None = None
         self._wanted = False
         self._before = False
         self._waiting = False
@@ -103,7 +109,7 @@ class PreparePresenter:
             return
         self._due = False
         self._quick.abandon()
-        self._layers.show_preview(None)
+        self._show_none()
 
     def set_before(self, before: bool) -> None:
         """Whether the model looks at the prepared image; measured is the original all the same."""
@@ -161,24 +167,33 @@ class PreparePresenter:
         self._due = False
         study, chain, index = self._session.study, self._view.chain(), self._layers.slice_index()
         if study is None or not chain or index is None:
-            self._layers.show_preview(None)
+            self._show_none()
             return
         known = self._previewer
         if known is None or known.volume is not study.volume or known.chain.text != chain.text:
-            self._previewer = Previewer(study.volume, chain, known)
-        listener = JobListener(partial(self._previewed, study), self._not_previewed, cancelled=self._start)
-        self._quick.start("Preview", partial(_preview, self._previewer, index), listener)
+            known = self._previewer = Previewer(study.volume, chain, known)
+        if self._shown == (known, index):
+            return
+        listener = JobListener(
+            partial(self._previewed, study, (known, index)), self._not_previewed, cancelled=self._start
+        )
+        self._quick.start("Preview", partial(_preview, known, index), listener)
 
-    def _previewed(self, study: Study, shown: SlicePreview) -> None:
+    def _previewed(self, study: Study, which: tuple[Previewer, int], shown: SlicePreview) -> None:
         if self._wanted and self._session.is_open(study):
+            self._shown = which
             self._layers.show_preview(shown)
             self._view.show_state(f"Preview of axial slices. {ORIGINAL}")
         self._start()
 
     def _not_previewed(self, error: LesionError) -> None:
-        self._layers.show_preview(None)
+        self._show_none()
         self._view.show_error(error)
         self._start()
+
+    def _show_none(self) -> None:
+        self._shown = None
+        self._layers.show_preview(None)
 
     def _applied(self, study: Study, chain: Chain, made: Volume) -> None:
         self._view.show_running(False)
@@ -194,12 +209,14 @@ class PreparePresenter:
         self._view.show_running(False)
         self._view.show_state("Cancelled; nothing was changed.")
 
-    def _on_study(self, _study: Study | None) -> None:
+    def _on_study(self, study: Study | None) -> None:
         self._quick.abandon()
-        self._previewer = None
+        self._previewer = self._shown = None
         self._layers.clear()
         self._view.show_running(False)
         self._view.show_state("")
+        if study is not None:
+            self._view.show_smallest(float(np.nanmin(study.volume.array)))
         self.show()
         self.refresh()
 
@@ -209,7 +226,6 @@ def _prepare(volume: Volume, chain: Chain, ctx: JobContext) -> Volume:
     return prepare(volume, chain, ctx)
 
 
-def _preview(previewer: Previewer | None, index: int, ctx: JobContext) -> SlicePreview:
+def _preview(previewer: Previewer, index: int, ctx: JobContext) -> SlicePreview:
     """Preview one slice as a job."""
-    assert previewer is not None
     return previewer.slice(index, ctx)

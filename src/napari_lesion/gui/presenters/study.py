@@ -113,7 +113,23 @@ class StudyView(Protocol):
 
 
 class StudyPresenter:
-    """Opens studies and shows what they are."""
+    """Opens studies and shows what they are.
+
+    Parameters
+    ----------
+    session
+        The open study.
+    runner
+        Reads and checks.
+    viewer
+        Shows the image.
+    view
+        The panel.
+    memory
+        What is remembered from one session to the next.
+    keeps
+        Whether a study stays in memory when another one is opened, because it is still being computed.
+    """
 
     def __init__(
         self,
@@ -122,6 +138,7 @@ class StudyPresenter:
         viewer: ViewerPresenter,
         view: StudyView,
         memory: Memory,
+        keeps: Callable[[Study], bool] = lambda _study: False,
     ) -> None:
         self._session = session
         self._runner = runner
@@ -129,6 +146,7 @@ class StudyPresenter:
         self._view = view
         self._recent = memory.recent
         self._offer = memory.offer
+        self._keeps = keeps
         self._windows: tuple[Window, ...] = ()
         self._window: Window | None = None
         self.organ = ""
@@ -159,6 +177,12 @@ class StudyPresenter:
         """Make a study of a volume that is in memory already: a layer from elsewhere."""
         if self._may_leave():
             self._start(f"Checking {volume.source.case}", partial(study_of, volume), self._listener(self._install))
+
+    def go_back(self, study: Study) -> None:
+        """Show a study that was kept in memory."""
+        if self._may_leave():
+            self._runner.abandon()
+            self._install(study)
 
     def answer_reader_offer(self, yes: bool) -> None:
         """Take the answer to the offer, which is made once."""
@@ -201,7 +225,8 @@ class StudyPresenter:
             self._view.show_error(JobBusyError(EXPORT))
             return False
         study = self._session.study
-        return study is None or not study.unsaved or self._view.confirm_discard()
+        stays = study is None or not study.unsaved or self._keeps(study)
+        return stays or self._view.confirm_discard()
 
     def _start(self, title: str, job: Job, listener: JobListener) -> None:
         self._runner.abandon()

@@ -109,6 +109,7 @@ class AdaptPanel(QWidget):
         layout = column(self)
         self._folded = QCollapsible(TITLE)
         self._folded.setDuration(0)
+        self._folded.layout().setContentsMargins(0, 0, 0, 0)
         inside = QWidget()
         inner = column(inside)
         hint = line("dim", wrap=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, QUrl
-from qtpy.QtGui import QDesktopServices, QTextDocument
+from qtpy.QtGui import QDesktopServices, QTextCursor, QTextDocument
 from qtpy.QtWidgets import QComboBox, QDialog, QTextBrowser, QVBoxLayout, QWidget
 
 from napari_lesion.gui.widgets.parts import line, say
@@ -30,7 +30,7 @@ class CardBrowser(QTextBrowser):
         """Show a card from its beginning."""
         self._folder = card.folder
         self.document().setMarkdown(card.text, FEATURES)
-        self.moveCursor(self.textCursor().MoveOperation.Start)
+        self.moveCursor(QTextCursor.MoveOperation.Start)
 
     def loadResource(self, kind: int, url: QUrl) -> Any:
         """Pictures beside the card; nothing else, and nothing remote."""

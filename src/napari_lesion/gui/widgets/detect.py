@@ -24,8 +24,10 @@ from napari_lesion.core.jobs import Progress
 from napari_lesion.gui import actions
 from napari_lesion.gui.presenters.detect import ThresholdState
 from napari_lesion.gui.widgets.card import CardDialog
+from napari_lesion.gui.widgets.channels import ChannelsPanel
 from napari_lesion.gui.widgets.forms import ParameterForm
 from napari_lesion.gui.widgets.icons import pixmap
+from napari_lesion.gui.widgets.models import ModelsBar
 from napari_lesion.gui.widgets.parts import button, column, heading, line, row, say, set_icon, tool
 from napari_lesion.gui.widgets.theme import Palette
 from napari_lesion.gui.widgets.threshold import ThresholdSlider
@@ -58,6 +60,8 @@ class DetectPanel(QWidget):
         self.cards: CardDialog | None = None
         self._form = ParameterForm(defaults, leave_out=("threshold", "prepare"))
         self._defaults = defaults
+        self.channels = ChannelsPanel()
+        self.models = ModelsBar()
         self._build()
 
     # -- DetectView ------------------------------------------------------------------------------------------------
@@ -99,7 +103,7 @@ class DetectPanel(QWidget):
     def show_running(self, running: bool) -> None:
         """Show that a detection runs, or no longer does."""
         self._stack.setCurrentIndex(1 if running else 0)
-        for widget in (self._models, self._slider, self._form.native):
+        for widget in (self._models, self._slider, self._form.native, self.channels):
             widget.setEnabled(not running)
         if running:
             self._bar.setRange(0, 0)
@@ -197,7 +201,9 @@ class DetectPanel(QWidget):
         self._models.currentIndexChanged.connect(self.model_chosen)
         self._card = tool(actions.CARD)
         self._card.clicked.connect(self.open_card)
-        layout.addLayout(row(heading("Detect"), self._models, self._card))
+        layout.addLayout(row(heading("Detect"), self._models, self._card, self.models.button))
+        layout.addWidget(self.models)
+        layout.addWidget(self.channels)
         self._light = QLabel()
         self._light.setFixedWidth(20)
         self._light.setAlignment(Qt.AlignmentFlag.AlignTop)

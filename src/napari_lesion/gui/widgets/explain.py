@@ -11,7 +11,7 @@ from superqt import QCollapsible
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.gui.widgets.parts import line, row, say
-from napari_lesion.workflow.explain import GRAD_CAM, OCCLUSION, Explanation, Neighbour, driver_words
+from napari_lesion.workflow.explain import GRAD_CAM, OCCLUSION, Explanation, Neighbour, driver_words, effect_words
 
 PICTURE = 72
 """Edge of a picture of a nodule alike, pixels."""
@@ -141,8 +141,8 @@ def drivers_text(explanation: Explanation) -> str:
     if not explanation.drivers:
         return ""
     lines = [f"Measurements alone: mean rating {explanation.expected:.2f} of 5; typical {explanation.typical:.2f}"]
+    lines.append(", ".join(f"{family} {effect_words(effect)}" for family, effect in explanation.families))
     lines += [driver_words(driver) for driver in explanation.drivers]
-    lines.append(f"{explanation.others:+.2f}  all others".replace("-", "−"))
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -26,6 +26,8 @@ from napari_lesion.gui.widgets.parts import line, row, say
 from napari_lesion.workflow.prepare import STEPS, Chain, Chosen
 
 LIST_HEIGHT = 74
+NO_LIMIT = 16_777_215
+"""QWIDGETSIZE_MAX of Qt."""
 NOTE = "Steps on a copy of the image; the original stays, and measurements are always made on it."
 
 
@@ -41,12 +43,14 @@ class PreparePanel(QCollapsible):
     def __init__(self) -> None:
         super().__init__(actions.PREPARE.title)
         self.setDuration(0)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.toggleButton().setToolTip(actions.PREPARE.tool_tip)
         self.setContentsMargins(0, 0, 0, 0)
         self.layout().setContentsMargins(0, 0, 0, 0)
         self.layout().setSpacing(0)
         self._chosen: list[Chosen] = []
         self._form: ParameterForm[Any] | None = None
+        self._smallest = 0.0
         self._build()
         self.toggled.connect(self._on_toggled)
         self.show_ready(False)
@@ -60,6 +64,11 @@ class PreparePanel(QCollapsible):
     def show_ready(self, ready: bool) -> None:
         """Whether there is a study, and a step to do."""
         self._apply.setEnabled(ready)
+
+    def show_smallest(self, value: float) -> None:
+        """Tell the smallest value of the image, which stands outside of a region when nothing else is said."""
+        self._smallest = value
+        self._show_form(self._list.currentRow())
 
     def show_running(self, running: bool) -> None:
         """Show that the whole image is being prepared, or no longer is."""
@@ -86,6 +95,13 @@ class PreparePanel(QCollapsible):
     def said(self) -> str:
         """The message that stands in the panel."""
         return str(self._state.text())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Grow with the form of another step: superqt fixes the height at which the section was unfolded."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest) and self.isExpanded():
+            self.content().setMaximumHeight(NO_LIMIT)
+            return False
+        return bool(super().eventFilter(watched, event))
 
     def turn(self) -> None:
         """Fold or unfold, as the key does."""
@@ -190,11 +206,14 @@ class PreparePanel(QCollapsible):
         """Show what can be chosen in one step."""
         if self._form is not None:
             self._form_layout.removeWidget(self._form.native)
+            self._form.native.setParent(None)
             self._form.native.deleteLater()
             self._form = None
         if not 0 <= index < len(self._chosen):
             return
         self._form = ParameterForm(self._chosen[index].parameters)
+        if getattr(self._chosen[index].parameters, "outside", 0.0) is None:
+            self._form.suggest(outside=self._smallest)
         self._form_layout.addWidget(self._form.native)
         for widget in self._form.widgets.values():
             widget.changed.connect(partial(self._on_parameter, index))
@@ -206,9 +225,10 @@ class PreparePanel(QCollapsible):
         except ValueError as error:
             self.show_error(LesionError("The step cannot be done so", str(error)))
             return
+        say(self._state, "")
         self.chain_changed.emit()
 
-    def _move(self, by: int) -> None:
+    def _move(self, by: int, *_: object) -> None:
         """Do the selected step earlier (-1) or later (1), or take it out (0)."""
         index = self._list.currentRow()
         if not 0 <= index < len(self._chosen):
@@ -225,4 +245,6 @@ class PreparePanel(QCollapsible):
 
     def _on_toggled(self, unfolded: bool) -> None:
         """What nobody sees is not previewed."""
+        if unfolded:
+            self.content().setMaximumHeight(NO_LIMIT)
         self.preview_chosen.emit(unfolded and self._preview.isChecked())

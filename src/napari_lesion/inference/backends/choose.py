@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from ctypes.util import find_library
 from functools import cache
@@ -12,8 +11,9 @@ from typing import Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.backends.openvino_backend import OpenVinoBackend, is_converted, usable_cpus
 from napari_lesion.inference.backends.precision import precision_for
-from napari_lesion.inference.backends.telemetry import import_openvino
+from napari_lesion.inference.backends.telemetry import import_openvino, silence_telemetry
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
@@ -69,18 +69,11 @@ def batch_for(settings: EngineSettings, device: str, backend: str = "") -> int:
     return 1 if backend == "torch" else min(MOST_TOGETHER, settings.threads or usable_cpus())
 
 
-def usable_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def preload(bundle: BundleInfo, settings: EngineSettings) -> None:
     """Import the libraries that will run a bundle, so that this happens while something else is waited for.
 
     What is missing or cannot be used is told when the backend is opened, not here.
     """
-    from napari_lesion.inference.backends.openvino_backend import is_converted
-
     try:
         _, backend = chosen(settings)
         if backend == "openvino":
@@ -105,13 +98,12 @@ def open_backend(
     """
     from napari_lesion.inference.backends.torch_backend import TorchBackend
 
+    silence_telemetry()
     device, backend = chosen(settings)
     precision = precision_for(bundle, settings, device, backend)
     notes = () if precision == settings.precision or settings.precision == "auto" else (NO_BF16,)
     if backend == "torch":
         return TorchBackend(bundle, device, settings.threads, precision), notes
-    from napari_lesion.inference.backends.openvino_backend import OpenVinoBackend
-
     threads = settings.threads or usable_cpus()
     try:
         return OpenVinoBackend(bundle, batch_for(settings, device), threads, ctx, precision), notes

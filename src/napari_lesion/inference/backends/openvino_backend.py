@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -104,6 +105,11 @@ class OpenVinoBackend:
     def close(self) -> None:
         """Forget the compiled network."""
         self._requests = []
+
+
+def usable_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_converted(bundle: BundleInfo) -> bool:

@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float32]
 BACKGROUND: Final = "background"
 BOX_KEYS: Final = ("box", "boxes")
 SCORE_KEYS: Final = ("label_scores", "labels_scores", "scores")
+LABEL_KEYS: Final = ("label", "labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,8 @@ class Segmented:
     ----------
     labels
         Class of each voxel, uint16 (z, y, x), 0 for background.
+    grid
+        Native grid.
     meanings
         Class number to name.
     probability
@@ -37,6 +40,7 @@ class Segmented:
     """
 
     labels: npt.NDArray[np.uint16]
+    grid: Grid
     meanings: Mapping[int, str]
     probability: FloatArray | None = None
     classes: tuple[int, ...] = ()
@@ -56,6 +60,11 @@ class Scored:
 
     scores: npt.NDArray[np.float64]
     meanings: Mapping[int, str]
+
+    @property
+    def named(self) -> dict[str, float]:
+        """Class name to score."""
+        return {self.meanings.get(i, f"class {i}"): float(score) for i, score in enumerate(self.scores)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,34 +93,28 @@ class Boxed:
 BundleOutput = Segmented | Scored | Boxed
 
 
-def interpret(
-    prediction: Any, grid: Grid, meanings: Mapping[int, str], name: str, *, ras: bool = True
-) -> BundleOutput:
+def interpret(prediction: Any, grid: Grid, meanings: Mapping[int, str], name: str) -> BundleOutput:
     """Types of this program for what a bundle's post-processing gave.
 
     Parameters
     ----------
     prediction
-        Tensor (channel, x, y, z), (class,), or a mapping with boxes (x, y, z centre and size) and their scores.
+        Tensor (channel, x, y, z) or (class,).
     grid
         Native grid.
     meanings
         Class number to name, as the metadata state them.
     name
         Name of the bundle, for errors.
-    ras
-        Whether boxes are in RAS millimetres; LPS otherwise.
 
     Raises
     ------
     ModelError
         When it is none of these.
     """
-    if isinstance(prediction, Mapping):
-        return _boxes(prediction, meanings, name, ras=ras)
     shape = tuple(getattr(prediction, "shape", ()))
     if len(shape) == 4:
-        return Segmented(_labels(prediction, grid, meanings), meanings)
+        return _segmented(prediction, grid, meanings)
     if len(shape) == 1 or (len(shape) == 2 and shape[0] == 1):
         return Scored(np.asarray(prediction.detach().cpu(), dtype=np.float64).ravel(), meanings)
     raise ModelError(
@@ -121,17 +124,22 @@ def interpret(
     )
 
 
-def _labels(prediction: Any, grid: Grid, meanings: Mapping[int, str]) -> npt.NDArray[np.uint16]:
+def _segmented(prediction: Any, grid: Grid, meanings: Mapping[int, str]) -> Segmented:
     """Class map of one channel of class numbers, of regions, or of probabilities or logits."""
     whole = bool((prediction == prediction.round()).all())
     array = native_array(prediction, grid, nearest=whole)
     if array.shape[0] == 1:
-        labels: npt.NDArray[np.uint16] = (np.rint(array[0]) if whole else array[0] > 0.5).astype(np.uint16)
-        return labels
+        labels = np.rint(array[0]) if whole else array[0] > 0.5
+        alone = len(meanings) == 1 and 0 in meanings and not has_background(meanings)
+        return Segmented(labels.astype(np.uint16), grid, _from_one(meanings) if alone else meanings)
     if has_background(meanings) and not _exclusive_of_nothing(array, whole=whole):
-        classes: npt.NDArray[np.uint16] = array.argmax(axis=0).astype(np.uint16)
-        return classes
-    return _smallest_region(array > 0.5)
+        return Segmented(array.argmax(axis=0).astype(np.uint16), grid, meanings)
+    return Segmented(_smallest_region(array > 0.5), grid, _from_one(meanings))
+
+
+def _from_one(meanings: Mapping[int, str]) -> dict[int, str]:
+    """Names of regions, whose labels are one more than their channels."""
+    return {channel + 1: name for channel, name in meanings.items()}
 
 
 def _exclusive_of_nothing(array: npt.NDArray[Any], *, whole: bool) -> bool:
@@ -152,20 +160,24 @@ def has_background(meanings: Mapping[int, str]) -> bool:
     return meanings.get(0, "").strip().lower() == BACKGROUND
 
 
-def _boxes(prediction: Mapping[str, Any], meanings: Mapping[int, str], name: str, *, ras: bool) -> Boxed:
+def boxes_of(prediction: Mapping[str, Any], name: str) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Boxes, scores and classes in a detector's answer.
+
+    Raises
+    ------
+    ModelError
+        When it holds no boxes or no scores.
+    """
     box = next((prediction[key] for key in BOX_KEYS if key in prediction), None)
     scores = next((prediction[key] for key in SCORE_KEYS if key in prediction), None)
     if box is None or scores is None:
         raise ModelError(
             f"The result of the model {name} is not understood", f"it holds {', '.join(map(str, prediction))}"
         )
-    numbers = np.asarray(box, dtype=np.float64).reshape(-1, 6)
-    flip = np.array([-1.0, -1.0, 1.0]) if ras else np.ones(3)
-    labels = prediction.get("label", np.zeros(len(numbers)))
-    return Boxed(
-        centres=numbers[:, :3] * flip,
-        sizes=np.abs(numbers[:, 3:]),
-        scores=np.asarray(scores, dtype=np.float64).ravel(),
-        labels=np.asarray(labels, dtype=np.int64).ravel(),
-        meanings=meanings,
-    )
+    labels = next((prediction[key] for key in LABEL_KEYS if key in prediction), np.zeros(len(box)))
+    return _plain(box), _plain(scores).astype(np.float64).ravel(), _plain(labels).astype(np.int64).ravel()
+
+
+def _plain(values: Any) -> npt.NDArray[Any]:
+    """An array of what is a tensor on any device, an array or a list."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)

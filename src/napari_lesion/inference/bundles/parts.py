@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from napari_lesion.core.errors import ModelError
+from napari_lesion.inference.backends.telemetry import silence_telemetry
+from napari_lesion.inference.bundles.network import Source, loaded_network
+from napari_lesion.inference.bundles.trusted import Parsed, importable
 from napari_lesion.models.config.assessment import Assessment, assess, require_usable
 from napari_lesion.models.config.build import ABSENT, Builder
+from napari_lesion.models.config.evaluators import has_own_evaluator
 from napari_lesion.models.config.grammar import Trust
-from napari_lesion.models.config.reading import BundleConfig
-from napari_lesion.models.config.trusting import trusted_configuration
+from napari_lesion.models.config.reading import SEPARATOR, BundleConfig
+from napari_lesion.models.config.weights import targets
 from napari_lesion.models.install import needs_trust
-from napari_lesion.models.safety import load_state_dict
 from napari_lesion.models.trusted import is_trusted
 
-DEFAULT_WEIGHTS: Final = "models/model.pt"
 DEFAULT_KEY: Final = "image"
-
-
-class Source(Protocol):
-    """Gives the object behind an id of a configuration."""
-
-    def get(self, identity: str) -> Any:
-        """Object of an id."""
-        ...
+READERS: Final = ("LoadImaged", "LoadImageD", "LoadImageDict")
+ARRAY_READER: Final = "LoadImage"
+COLLATE: Final = f"dataloader{SEPARATOR}collate_fn"
+NOT_GIVEN: Final = ("label", "mask", "seg", "box")
+"""Beginnings of keys that a reader lists for training and testing, and nobody has for a new study."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +37,23 @@ class Parts:
     network
         In evaluation mode, with its weights, on the device.
     preprocessing, postprocessing
-        Dictionary transforms; None when the bundle has none.
+        Transforms; None when the bundle has none.
     inferer
         Runs the network over the image.
     key
-        Key of the image.
+        Key of what the network takes.
+    inputs
+        Keys of the images that are read: one for all channels, or one for each.
     device
         ``cpu`` or ``cuda``.
+    evaluator
+        Makes the bundle's own workflow around a data loader; None when it uses MONAI's.
+    collate
+        Makes a batch of a list of samples; None for MONAI's.
+    plain
+        Whether the pre-processing takes an image and not a dictionary.
+    with_meta
+        Whether the steps want what the file says of an image beside it.
     """
 
     network: Any
@@ -54,7 +61,12 @@ class Parts:
     inferer: Any
     postprocessing: Any
     key: str
+    inputs: tuple[str, ...]
     device: str
+    evaluator: Callable[..., Any] | None = None
+    collate: Callable[..., Any] | None = None
+    plain: bool = False
+    with_meta: bool = False
 
 
 @contextmanager
@@ -73,14 +85,15 @@ def bundle_parts(config: BundleConfig, device: str = "cpu") -> Iterator[Parts]:
     ModelError
         When it is refused, needs trust that was not given or whose files changed since, or cannot be built.
     """
+    silence_telemetry()
     assessment = assess(config)
     require_usable(config, assessment)
     if assessment.trust is Trust.SAFE:
-        yield _parts(config, Builder(config, device), device)
+        yield _parts(config, Builder(config, device), device, assessment)
         return
     _require_trust(config, assessment)
-    with _importable(config.root):
-        yield _parts(config, _Parsed(config, device), device)
+    with importable(config.root):
+        yield _parts(config, Parsed(config, device), device, assessment)
 
 
 def _require_trust(config: BundleConfig, assessment: Assessment) -> None:
@@ -88,15 +101,21 @@ def _require_trust(config: BundleConfig, assessment: Assessment) -> None:
         raise needs_trust(config.root.name, assessment)
 
 
-def _parts(config: BundleConfig, source: Source, device: str) -> Parts:
-    network = _network(config, source, device)
+def _parts(config: BundleConfig, source: Source, device: str, assessment: Assessment) -> Parts:
+    network = loaded_network(config, source, device, assessment.trust)
+    own = assessment.trust is Trust.NEEDS_TRUST and has_own_evaluator(config)
     return Parts(
         network=network,
-        preprocessing=_optional(config, source, "preprocessing"),
+        preprocessing=_lenient(_optional(config, source, "preprocessing")),
         inferer=_optional(config, source, "inferer") or _simple_inferer(),
-        postprocessing=_optional(config, source, "postprocessing"),
+        postprocessing=_lenient(_optional(config, source, "postprocessing")),
         key=_image_key(config),
+        inputs=_input_keys(config, source),
         device=device,
+        evaluator=source.get("evaluator") if own else None,
+        collate=source.get(COLLATE) if own and config.has(COLLATE) else None,
+        with_meta=_wants_meta(config),
+        plain=next(targets(config, ARRAY_READER), None) is not None and _reader(config) is None,
     )
 
 
@@ -105,55 +124,27 @@ def _optional(config: BundleConfig, source: Source, identity: str) -> Any:
     return None if part is ABSENT else part
 
 
+def _lenient(chain: Any) -> Any:
+    """A chain whose steps pass over the labels that they list for testing; what they list of the image is there."""
+    for step in getattr(chain, "transforms", ()):
+        keys = getattr(step, "keys", None)
+        if hasattr(step, "allow_missing_keys") and isinstance(keys, tuple) and any(map(_not_given, keys)):
+            step.allow_missing_keys = True
+    return chain
+
+
+def _not_given(key: object) -> bool:
+    return str(key).lower().startswith(NOT_GIVEN)
+
+
 def _simple_inferer() -> Any:
     from monai.inferers import SimpleInferer
 
     return SimpleInferer()
 
 
-def _network(config: BundleConfig, source: Source, device: str) -> Any:
-    import torch
-
-    identity = next((name for name in ("network_def", "network") if config.has(name)), None)
-    if identity is None:
-        raise ModelError(f"The model {config.root.name} cannot be used", "its configuration has no network_def")
-    network = source.get(identity)
-    if not isinstance(network, torch.nn.Module):
-        raise ModelError(f"The model {config.root.name} cannot be used", f"{identity} is no network")
-    state = load_state_dict(config.root, _weights(config, source))
-    try:
-        network.load_state_dict(_plain_names(state), strict=True)
-    except RuntimeError as error:
-        raise ModelError(
-            f"The weights of the model {config.root.name} do not fit its network",
-            "names or shapes differ from network_def",
-            "Copy or install the bundle again",
-        ) from error
-    return network.float().to(device).eval()
-
-
-def _plain_names(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Names of the weights without what torch's parallel wrapper puts before them."""
-    wrapped = all(name.startswith("module.") for name in state)
-    return {name.removeprefix("module.") if wrapped else name: value for name, value in state.items()}
-
-
-def _weights(config: BundleConfig, source: Source) -> str:
-    """File of the weights below the root, as the checkpoint loader of the bundle states it."""
-    if not config.has("checkpointloader::load_path"):
-        return DEFAULT_WEIGHTS
-    stated = source.get("checkpointloader::load_path")
-    path = Path(str(stated))
-    root = config.root.resolve()
-    if path.is_absolute():
-        if not path.resolve().is_relative_to(root):
-            raise ModelError(f"The model {config.root.name} was refused", f"its weights {path} lie elsewhere")
-        return path.resolve().relative_to(root).as_posix()
-    return path.as_posix()
-
-
 def _image_key(config: BundleConfig) -> str:
-    """Key of the image: that of the loading step, or ``image``."""
+    """Key of the network's image: what the configuration names so, or ``image``."""
     stated = config.inference.get("image_key")
     if isinstance(stated, str) and stated.isidentifier():
         return stated
@@ -163,58 +154,26 @@ def _image_key(config: BundleConfig) -> str:
     return str(first)
 
 
-class _Parsed:
-    """Objects of a trusted configuration, made by MONAI's parser, which evaluates expressions as Python."""
-
-    def __init__(self, config: BundleConfig, device: str) -> None:
-        from monai.bundle import ConfigParser
-
-        self._name = config.root.name
-        self._parser = ConfigParser(trusted_configuration(config, device))
-
-    def get(self, identity: str) -> Any:
-        try:
-            with _whole_checkpoints():
-                return self._parser.get_parsed_content(identity)
-        except Exception as error:
-            # whatever the code of a bundle raises is a fault of the bundle
-            reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"The model {self._name} cannot be built", f"{identity}: {reason[0][:200]}") from error
+def _reader(config: BundleConfig) -> str | None:
+    """Id of the first reading step of images."""
+    found = (where for name in READERS for where, _ in targets(config, name))
+    return next(found, None)
 
 
-@contextmanager
-def _whole_checkpoints() -> Iterator[None]:
-    """Let a trusted bundle's own ``torch.load`` read what it was saved with, arrays too."""
-    import os
+def _wants_meta(config: BundleConfig) -> bool:
+    """Whether the reading step is told to give more than the image."""
+    where = _reader(config)
+    return where is not None and config.find(where).get("image_only", True) is False
 
-    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+
+def _input_keys(config: BundleConfig, source: Source) -> tuple[str, ...]:
+    """Keys that the reading step fills, those of labels left out; the network's own when there is no such step."""
+    where = _reader(config)
+    if where is None or not config.has(f"{where}{SEPARATOR}keys"):
+        return (_image_key(config),)
     try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    """Let the code of one bundle be imported; another bundle's ``scripts`` are not mistaken for it."""
-    known = {path.stem if path.suffix == ".py" else path.name for path in root.iterdir()}
-    _forget(known)
-    sys.path.insert(0, str(root))
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = writes
-        if str(root) in sys.path:
-            sys.path.remove(str(root))
-        _forget(known)
-
-
-def _forget(names: set[str]) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] in names & {"scripts", "src"}]:
-        del sys.modules[name]
+        stated = source.get(f"{where}{SEPARATOR}keys")
+    except ModelError:
+        return (_image_key(config),)
+    keys = [stated] if isinstance(stated, str) else [str(key) for key in stated]
+    return tuple(key for key in keys if not _not_given(key)) or (_image_key(config),)

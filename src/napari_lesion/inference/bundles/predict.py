@@ -75,7 +75,7 @@ def predict_foreign(
 def _understood(prediction: Prediction, output: BundleOutput, grid: Grid) -> Prediction:
     """The prediction with what the bundle gave."""
     if isinstance(output, Scored):
-        return replace(prediction, labels=LabelMap.empty(grid), notes=(_score_words(output),))
+        return replace(prediction, labels=LabelMap.empty(grid), scores=output.named, notes=(_score_words(output),))
     if isinstance(output, Boxed):
         labels, lesions = ellipsoids(output, grid)
         note = "The model gives boxes, not outlines: each is shown as the ellipsoid inside its box."
@@ -87,7 +87,7 @@ def _understood(prediction: Prediction, output: BundleOutput, grid: Grid) -> Pre
 
 
 def _score_words(output: Scored) -> str:
-    named = (f"{output.meanings.get(i, f'class {i}')} {score:.3f}" for i, score in enumerate(output.scores))
+    named = (f"{name} {score:.3f}" for name, score in output.named.items())
     return "Scores of the model for the whole image: " + ", ".join(named) + "."
 
 

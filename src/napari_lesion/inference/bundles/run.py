@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from napari_lesion.core.errors import LesionError, ModelError
-from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobCancelled, JobContext
 from napari_lesion.core.volume import Volume
 from napari_lesion.inference.backends.memory import memory_guard
+from napari_lesion.inference.bundles.boxes import boxed
 from napari_lesion.inference.bundles.images import meta_tensor, native_array
-from napari_lesion.inference.bundles.outputs import BundleOutput, Segmented, has_background, interpret
+from napari_lesion.inference.bundles.meanings import label_channels
+from napari_lesion.inference.bundles.outputs import BundleOutput, Scored, Segmented, has_background, interpret
 from napari_lesion.inference.bundles.parts import Parts, bundle_parts
+from napari_lesion.inference.bundles.workflows import PREDICTION, predicted
 from napari_lesion.models.config.needs import Needs, needs_of
 from napari_lesion.models.config.reading import BundleConfig
 
-STAGE: Final = "Searching"
-PREDICTION: Final = "pred"
 MAX_PROBABILITY_CLASSES: Final = 8
 """Probabilities of more classes than this are not brought back: a whole-body map of 105 takes tens of gigabytes."""
 SOFT: Final = frozenset({"Activationsd", "Invertd", "EnsureTyped", "ToTensord", "ToDeviced"})
@@ -55,21 +55,35 @@ def run_bundle(
         When the job was asked to stop.
     """
     ctx = ctx or JobContext()
-    grid, name, needs = volumes[0].grid, config.root.name, needs_of(config)
-    _require_channels(volumes, name, needs)
+    name, needs = config.root.name, needs_of(config)
+    require_takes(volumes, name, needs)
     ctx.step("Loading the model")
-    with _faults(name), bundle_parts(config, device) as parts, memory_guard(device):
-        sample = _predicted(volumes, parts, ctx)
-        ctx.step("Collecting the marks")
-        meanings = needs.outputs[0].meanings if needs.outputs else {}
-        processed = parts.postprocessing(dict(sample)) if parts.postprocessing else sample
-        output = interpret(processed[PREDICTION], grid, meanings, name)
-        if isinstance(output, Segmented):
-            output = _with_probability(output, sample, parts, grid)
-    return output
+    with faults(name), bundle_parts(config, device) as parts, memory_guard(device):
+        return run_parts(volumes, parts, needs, name, ctx)
 
 
-def _require_channels(volumes: Sequence[Volume], name: str, needs: Needs) -> None:
+def run_parts(volumes: Sequence[Volume], parts: Parts, needs: Needs, name: str, ctx: JobContext) -> BundleOutput:
+    """Run the parts of a bundle that are built already, inside `faults` and `bundle_parts`."""
+    grid = volumes[0].grid
+    meanings = needs.outputs[0].meanings if needs.outputs else {}
+    sample = predicted(_prepared(volumes, parts, ctx), parts, ctx)
+    ctx.step("Collecting the marks")
+    if isinstance(sample[PREDICTION], Mapping):
+        return boxed(sample, parts, meanings, name)
+    processed = _processed(sample, parts)
+    channels = label_channels(parts, sample, processed, meanings)
+    if channels:
+        meanings = {label: meanings.get(channel, f"class {channel}") for label, channel in channels.items()}
+    output = interpret(processed[PREDICTION], grid, meanings, name)
+    if isinstance(output, Segmented):
+        return _with_probability(output, sample, parts, {channel: label for label, channel in channels.items()})
+    return _undecided(output, sample, parts) if isinstance(output, Scored) else output
+
+
+def require_takes(volumes: Sequence[Volume], name: str, needs: Needs) -> None:
+    """Stop for a model of pictures, and for another number of images than it takes."""
+    if needs.flat:
+        raise ModelError(f"The model {name} takes two-dimensional pictures", "and this program gives it volumes")
     wanted = needs.inputs[0].channels if needs.inputs else 0
     if wanted and wanted != len(volumes):
         named = ", ".join(needs.inputs[0].meanings.values()) or "as its card says"
@@ -80,79 +94,76 @@ def _require_channels(volumes: Sequence[Volume], name: str, needs: Needs) -> Non
         )
 
 
-def _predicted(volumes: Sequence[Volume], parts: Parts, ctx: JobContext) -> dict[str, Any]:
-    """The prepared sample with the network's own output put in."""
-    import torch
-    from monai.data import decollate_batch, list_data_collate
-
+def _prepared(volumes: Sequence[Volume], parts: Parts, ctx: JobContext) -> dict[str, Any]:
+    """What the bundle's own pre-processing makes of the images."""
     ctx.step("Preparing the image")
-    sample = {parts.key: meta_tensor(volumes)}
+    if parts.plain:
+        image = meta_tensor(volumes)
+        return {parts.key: parts.preprocessing(image) if parts.preprocessing else image}
+    several = len(parts.inputs) > 1 and len(parts.inputs) == len(volumes)
+    if several:
+        sample = {key: meta_tensor([volume]) for key, volume in zip(parts.inputs, volumes, strict=True)}
+    else:
+        sample = {parts.inputs[0]: meta_tensor(volumes)}
+    if parts.with_meta:  # as LoadImaged(image_only=False) gives it
+        sample |= {f"{key}_meta_dict": dict(image.meta) for key, image in sample.items()}
     prepared = parts.preprocessing(sample) if parts.preprocessing else sample
     if isinstance(prepared, list):
         raise ModelError("The model cannot be used", "its pre-processing makes several images of one")
-    batch = list_data_collate([prepared])
-    image = batch[parts.key].to(parts.device)
-    with torch.inference_mode(), _watched(parts, tuple(image.shape[2:]), ctx):
-        result = parts.inferer(image, parts.network)
-    if isinstance(result, (list, tuple)):
-        result = result[0]  # deep supervision: the finest one comes first
-    item: dict[str, Any]
-    (item,) = decollate_batch({**batch, PREDICTION: result.cpu() if hasattr(result, "cpu") else result})
-    return item
+    if parts.key not in prepared and len(parts.inputs) == 1:
+        prepared[parts.key] = prepared[parts.inputs[0]]
+    return dict(prepared)
 
 
-@contextmanager
-def _watched(parts: Parts, shape: tuple[int, ...], ctx: JobContext) -> Iterator[None]:
-    """Report every call of the network, and stop before one when the job was cancelled."""
-    total = _calls(parts.inferer, shape)
-    done = 0
-
-    def before(*_: Any) -> None:
-        nonlocal done
-        ctx.step(STAGE, min(done, total), total)
-        done += 1
-
-    handle = parts.network.register_forward_pre_hook(before)
-    try:
-        yield
-    finally:
-        handle.remove()
+def _processed(sample: Mapping[str, Any], parts: Parts) -> Mapping[str, Any]:
+    """The sample after the bundle's post-processing; a workflow of its own has done that by itself."""
+    if parts.evaluator is not None or parts.postprocessing is None:
+        return sample
+    processed: Mapping[str, Any] = parts.postprocessing(dict(sample))
+    return processed
 
 
-def _calls(inferer: Any, shape: tuple[int, ...]) -> int:
-    """How often a sliding window calls the network; 1 for what is no sliding window."""
-    from monai.data.utils import dense_patch_slices
-    from monai.utils import ensure_tuple_rep, fall_back_tuple
+def _with_probability(
+    output: Segmented, sample: Mapping[str, Any], parts: Parts, labels: Mapping[int, int]
+) -> Segmented:
+    """The segmentation with the probability of each class, brought back by the bundle's own steps.
 
-    if not hasattr(inferer, "roi_size") or not hasattr(inferer, "sw_batch_size"):
-        return 1
-    roi = fall_back_tuple(inferer.roi_size, shape)
-    overlaps = ensure_tuple_rep(inferer.overlap, len(shape))
-    size = tuple(max(n, r) for n, r in zip(shape, roi, strict=True))
-    steps = [max(1, int(r * (1 - o))) if r != n else r for r, n, o in zip(roi, size, overlaps, strict=True)]
-    windows = len(dense_patch_slices(size, roi, steps))
-    return math.ceil(windows / int(inferer.sw_batch_size))
-
-
-def _with_probability(output: Segmented, sample: Mapping[str, Any], parts: Parts, grid: Grid) -> Segmented:
-    """The segmentation with the probability of each class, brought back by the bundle's own steps."""
-    if not 1 <= sample[PREDICTION].shape[0] <= MAX_PROBABILITY_CLASSES or parts.postprocessing is None:
-        return output
-    steps = [step for step in parts.postprocessing.transforms if type(step).__name__ in SOFT]
-    if not any(type(step).__name__ == "Activationsd" for step in steps):
+    ``labels`` says which label a channel became; one more than its number where it says nothing.
+    """
+    steps = _soft_steps(parts)
+    if not steps or not 1 <= sample[PREDICTION].shape[0] <= MAX_PROBABILITY_CLASSES:
         return output
     data = dict(sample)
     for step in steps:
         data = step(data)
-    array = native_array(data[PREDICTION], grid, nearest=False).astype(np.float32)
+    array = native_array(data[PREDICTION], output.grid, nearest=False).astype(np.float32)
     if has_background(output.meanings) and array.shape[0] > 1:
-        classes = tuple(range(1, array.shape[0]))
-        return Segmented(output.labels, output.meanings, array[1:], classes)
-    return Segmented(output.labels, output.meanings, array, tuple(range(1, array.shape[0] + 1)))
+        return replace(output, probability=array[1:], classes=tuple(range(1, array.shape[0])))
+    classes = tuple(labels.get(channel, channel + 1) for channel in range(array.shape[0]))
+    return replace(output, probability=array, classes=classes)
+
+
+def _undecided(output: Scored, sample: Mapping[str, Any], parts: Parts) -> Scored:
+    """The scores before the bundle's post-processing decided for one class, where it says how they become scores."""
+    steps = [step for step in _soft_steps(parts) if type(step).__name__ != "Invertd"]
+    if not steps:
+        return output
+    data = dict(sample)
+    for step in steps:
+        data = step(data)
+    return Scored(np.asarray(data[PREDICTION].detach().cpu(), dtype=np.float64).ravel(), output.meanings)
+
+
+def _soft_steps(parts: Parts) -> list[Any]:
+    """Steps of the post-processing that give probabilities; none when nothing makes them."""
+    if parts.evaluator is not None or parts.postprocessing is None:
+        return []
+    steps = [step for step in parts.postprocessing.transforms if type(step).__name__ in SOFT]
+    return steps if any(type(step).__name__ == "Activationsd" for step in steps) else []
 
 
 @contextmanager
-def _faults(name: str) -> Iterator[None]:
+def faults(name: str) -> Iterator[None]:
     """Tell in one sentence what a bundle's own steps raise; cancel, memory and our own errors pass."""
     try:
         with warnings.catch_warnings():

@@ -25,6 +25,8 @@ SAME_IMAGE: Final = 0.99
 """Correlation of two crops from which they count as the same image."""
 LOW_HU, HIGH_HU = -1000.0, 400.0
 """HU that are black and white in a picture."""
+GREYS: Final = 64
+"""Levels of grey: more would double the file with noise that nobody sees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +113,11 @@ def load_examples(info: ClassifierInfo) -> Examples | None:
     try:
         with np.load(inside(info.path, EXAMPLES), allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
-        floats = [arrays[name].astype(np.float32) for name in ("mean", "components", "features")]
+        floats = ("mean", "components", "features", "background")
+        as_they_are = ("pictures", "patients", "malignancy", "texture")
         examples = Examples(
-            *floats,
-            *(arrays[name] for name in ("pictures", "patients", "malignancy", "texture")),
-            background=arrays["background"].astype(np.float32),
+            **{name: arrays[name].astype(np.float32) for name in floats},
+            **{name: arrays[name] for name in as_they_are},
         )
         sound = examples.features.shape == (len(examples.pictures), len(examples.components))
         sound = sound and examples.components.shape[1:] == examples.mean.shape
@@ -131,7 +133,8 @@ def picture_of(crop: FloatArray, a_min: float, a_max: float) -> npt.NDArray[np.u
     """Picture of a crop (channel, row, column) whose values 0 to 1 stand for HU from ``a_min`` to ``a_max``."""
     hu = crop[0] * (a_max - a_min) + a_min
     grey = (hu - LOW_HU) / (HIGH_HU - LOW_HU)
-    picture: npt.NDArray[np.uint8] = np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
+    levels = np.rint((GREYS - 1) * grey.clip(0, 1)).astype(np.uint8)
+    picture: npt.NDArray[np.uint8] = levels * np.uint8(255 // (GREYS - 1))
     return picture
 
 

@@ -6,6 +6,7 @@ Both explain the logit of the rating of malignancy that the networks expect, not
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,7 +58,7 @@ def grad_cam(members: Sequence[torch.nn.Module], crop: FloatArray) -> FloatArray
 
 
 def occlusion(members: Sequence[torch.nn.Module], crop: FloatArray) -> FloatArray:
-    """How far the expected malignancy falls where a square of the image is filled with lung; the mask stays.
+    """How far the expected malignancy falls where a square is filled with lung that belongs to no lesion.
 
     Parameters
     ----------
@@ -74,14 +75,16 @@ def occlusion(members: Sequence[torch.nn.Module], crop: FloatArray) -> FloatArra
     import torch
     from monai.visualize import OcclusionSensitivity
 
-    image, mask = (torch.from_numpy(np.ascontiguousarray(layer))[None, None] for layer in crop)
-    network = _suspicion(members, mask)
+    # the squares are filled with one number in both channels: a mask of so much stands for no lesion
+    raised = torch.from_numpy(crop + np.array([0, LUNG_SHARE], np.float32)[:, None, None])[None]
+    network = _suspicion(members, mask_at=LUNG_SHARE)
     search = OcclusionSensitivity(
         network, mask_size=PATCH_PIXELS, n_batch=32, verbose=False, mode=LUNG_SHARE, overlap=0.5, activate=False
     )
-    with torch.inference_mode():
-        whole = float(network(image))
-        found, _ = search(image)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI indexes with a list, which torch announces to change
+        whole = float(network(raised))
+        found, _ = search(raised)
     fall = whole - np.asarray(found, dtype=np.float32).reshape(crop.shape[1:])
     return _scaled(np.maximum(fall, 0))
 
@@ -102,20 +105,20 @@ def _unchanged(values: Any) -> Any:
     return values
 
 
-def _suspicion(members: Sequence[torch.nn.Module], mask: torch.Tensor | None = None) -> torch.nn.Module:
+def _suspicion(members: Sequence[torch.nn.Module], mask_at: float = 0.0) -> torch.nn.Module:
     """Module from crops (n, channel, row, column) to the logit of the expected malignancy (n, 1), mean of members."""
     import torch
 
     class Suspicion(torch.nn.Module):
-        """The one output that is explained; a mask that is given is put behind the image."""
+        """The one output that is explained; ``mask_at`` stands for no lesion in the mask."""
 
         def __init__(self) -> None:
             super().__init__()
             self.members = torch.nn.ModuleList(members)
 
         def forward(self, crops: torch.Tensor) -> torch.Tensor:
-            whole = crops if mask is None else torch.cat((crops, mask.expand(len(crops), -1, -1, -1)), dim=1)
-            shares = [member(whole)[:, :LEVELS].sigmoid().mean(dim=1, keepdim=True) for member in self.members]
+            plain = torch.cat((crops[:, :1], crops[:, 1:] - mask_at), dim=1)
+            shares = [member(plain)[:, :LEVELS].sigmoid().mean(dim=1, keepdim=True) for member in self.members]
             return torch.stack([share.logit(eps=1e-3) for share in shares]).mean(dim=0)
 
     return Suspicion().eval()

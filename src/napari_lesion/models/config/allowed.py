@@ -18,12 +18,15 @@ _DICTIONARY_TRANSFORMS: Final = (
     "RemoveSmallObjectsd", "RepeatChanneld", "ResampleToMatchd", "Resized", "ResizeWithPadOrCropd", "Rotate90d",
     "ScaleIntensityRangePercentilesd", "ScaleIntensityRanged", "ScaleIntensityd", "SelectItemsd", "ShiftIntensityd",
     "SobelGradientsd", "Spacingd", "SpatialCropd", "SpatialPadd", "SplitDimd", "SqueezeDimd", "StdShiftIntensityd",
+    "SpatialResampled", "Affined", "Rotated", "CenterScaleCropd", "AddCoordinateChannelsd", "RemoveRepeatedChanneld",
     "ThresholdIntensityd", "ToDeviced", "ToMetaTensord", "ToNumpyd", "ToTensord", "Transposed", "VoteEnsembled",
     "Zoomd",
 )  # fmt: skip
 _ARRAY_TRANSFORMS: Final = (
     "Activations", "AsDiscrete", "CastToType", "CenterSpatialCrop", "DivisiblePad", "EnsureChannelFirst",
     "EnsureType", "FillHoles", "KeepLargestConnectedComponent", "NormalizeIntensity", "Orientation",
+    "BorderPad", "ClipIntensityPercentiles", "CropForeground", "Flip", "GaussianSmooth", "LabelFilter",
+    "MedianSmooth", "SpatialResample", "ThresholdIntensity", "ToDevice",
     "RemoveSmallObjects", "Resize", "ResizeWithPadOrCrop", "ScaleIntensity", "ScaleIntensityRange",
     "ScaleIntensityRangePercentiles", "Spacing", "SpatialPad", "SqueezeDim", "ToTensor", "Transpose",
 )  # fmt: skip
@@ -78,6 +81,9 @@ def _table() -> dict[str, str]:
     for package, names in groups:
         for name in names:
             table[name] = table[f"{package}.{name}"] = f"{package}.{name}"
+    for name in _DICTIONARY_TRANSFORMS:
+        for other in (f"{name[:-1]}D", f"{name[:-1]}Dict"):
+            table[other] = table[f"monai.transforms.{other}"] = f"monai.transforms.{name}"
     for name in _LAYERS:
         table[f"torch.nn.{name}"] = f"torch.nn.{name}"
     for name in _BOX_TRANSFORMS:
@@ -112,9 +118,26 @@ _DETECTION: Final = {
 COMPONENTS: Final[Mapping[str, str]] = _table()
 """Spellings of ``_target_`` that may be built, and where each one stands."""
 
+
+def component_place(target: str) -> str | None:
+    """Where the listed component of a ``_target_`` stands; None for what is not on the list.
+
+    A class may be named by the module that it is defined in (``monai.networks.nets.unet.UNet``). What is built is
+    always that of the list, whatever stands between package and name.
+    """
+    if target in COMPONENTS:
+        return COMPONENTS[target]
+    head, _, last = target.rpartition(".")
+    place = COMPONENTS.get(last, "")
+    package = place.rpartition(".")[0]
+    within = all(part.isidentifier() and not part.startswith("_") for part in head.split("."))
+    return place if package and within and head.startswith(f"{package}.") else None
+
+
 OVERRIDDEN: Final = frozenset(
     {
         "LoadImage", "LoadImaged", "SaveImage", "SaveImaged", "SaveClassification", "SaveClassificationd",
+        "LoadImageD", "LoadImageDict", "SaveImageD", "SaveImageDict", "SaveClassificationD", "SaveClassificationDict",
         "WriteFileMappingd", "DataStatsd", "DataStats", "Dataset", "CacheDataset", "PersistentDataset", "DataLoader",
         "ThreadDataLoader", "SupervisedEvaluator", "CheckpointLoader", "StatsHandler", "ClassificationSaver",
     }
@@ -127,6 +150,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     **{f"monai.networks.nets.{name}": f"monai.networks.nets.{name}" for name in _NETWORKS},
     **{f"monai.utils.CommonKeys.{key}": f"monai.utils.enums.CommonKeys.{key}" for key in ("IMAGE", "LABEL", "PRED")},
     "copy.deepcopy": "copy.deepcopy",
+    "os.path.join": "posixpath.join",
     "monai.networks.nets.resnet.resnet50": "monai.networks.nets.resnet50",
     "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor": (
         "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor"
@@ -144,7 +168,7 @@ BUILTINS: Final = frozenset(
 """Python's own functions that an expression may call."""
 
 METHODS: Final[Mapping[str, frozenset[str]]] = {
-    "torch.nn.Module": frozenset({"to", "eval", "float"}),
+    "torch.nn.Module": frozenset({"to", "cuda", "cpu", "eval", "float"}),
     "monai.apps.detection.networks.retinanet_detector.RetinaNetDetector": frozenset(
         {"set_target_keys", "set_box_selector_parameters", "set_sliding_window_inferer", "eval"}
     ),
@@ -155,6 +179,9 @@ METHOD_NAMES: Final = frozenset(name for names in METHODS.values() for name in n
 
 FORCED: Final[Mapping[str, object]] = {"pretrained": False, "progress": False, "num_workers": 0}
 """Arguments that would fetch, print or start processes, and what they are set to."""
+
+FETCHING: Final = frozenset({"EfficientNetBN", "MILModel", "milmodel"})
+"""Classes of MONAI that fetch weights from the network unless they are told not to."""
 
 OUTDATED: Final[Mapping[str, frozenset[str]]] = {"monai.networks.nets.SwinUNETR": frozenset({"img_size"})}
 """Arguments of older MONAI versions that mean nothing any more and are dropped."""

@@ -6,22 +6,28 @@ configuration says of its datasets, handlers, devices and runs is replaced by th
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from napari_lesion.core.errors import ModelError
-from napari_lesion.models.config.allowed import COMPONENTS, FORCED, OVERRIDDEN
+from napari_lesion.models.config.allowed import FORCED, OVERRIDDEN, component_place
+from napari_lesion.models.config.evaluators import EVALUATOR, bare_evaluator, has_own_evaluator
 from napari_lesion.models.config.files import file_problems
 from napari_lesion.models.config.grammar import HONEST_MODULES, Trust, judge, parse
 from napari_lesion.models.config.limits import MAX_DEPTH
-from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig
+from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig, printable
+from napari_lesion.models.config.weights import SCRIPT, weights_id
 from napari_lesion.models.safety import lookup
 
 OVERRIDDEN_IDS: Final = frozenset({"device", "bundle_root", "output_dir", "dataset_dir", "dataset", "dataloader"})
 """Ids that the program answers itself."""
 ROOTS: Final = ("network_def", "network", "preprocessing", "inferer", "postprocessing", "detector", "detector_ops")
+MOST_CHARACTERS: Final = 160
+ASKED_FOR: Final = frozenset({"keys", "load_path"})
+"""What a reader or a checkpoint loader states and the program asks for, though the component is not built."""
 KEYWORDS: Final = frozenset({"_target_", "_requires_", "_disabled_", "_mode_", "_desc_"})
 MODES: Final = ("default", "callable", "partial")
 
@@ -45,7 +51,7 @@ class Reason:
     trust: Trust
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return printable(f"{self.where}: {self.what}")
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,14 @@ class Assessment:
     replaced: tuple[str, ...] = ()
 
     def named(self, trust: Trust, most: int) -> str:
-        """The first reasons of a class, in words, and how many more there are."""
-        found = [str(reason) for reason in self.reasons if reason.trust is trust]
+        """The first reasons of a class, in words and not at full length, and how many more there are."""
+        found = [_shortened(str(reason)) for reason in self.reasons if reason.trust is trust]
         more = f" and {len(found) - most} more" if len(found) > most else ""
         return "; ".join(found[:most]) + more
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
 
 
 def assess(config: BundleConfig) -> Assessment:
@@ -89,28 +99,44 @@ def assess(config: BundleConfig) -> Assessment:
     reasons.extend(walk.evaluator())
     reasons.extend(walk.weights())
     worst = max((reason.trust for reason in reasons), default=Trust.SAFE)
+    if worst is Trust.NEEDS_TRUST:
+        reasons.extend(walk.imports())
     return Assessment(worst, tuple(dict.fromkeys(reasons)), tuple(dict.fromkeys(walk.replaced)))
 
 
 def module_aliases(config: Mapping[str, Any]) -> dict[str, str]:
     """Short names that ``imports`` gives to modules (``$import numpy as np``); the imports themselves are not run."""
-    import ast
-
     aliases: dict[str, str] = {"np": "numpy"}
-    stated = config.get("imports", [])
-    for line in stated if isinstance(stated, list) else [stated]:
-        if not isinstance(line, str) or not line.startswith("$"):
-            continue
-        try:
-            body = ast.parse(line[1:].strip()).body
-        except (SyntaxError, ValueError):
-            continue
-        for node in body:
+    for line in import_lines(config):
+        for node in _import_nodes(line):
             if isinstance(node, ast.Import):
                 aliases.update({name.asname: name.name for name in node.names if name.asname})
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif node.module:
                 aliases.update({name.asname or name.name: f"{node.module}.{name.name}" for name in node.names})
     return aliases
+
+
+def import_lines(config: Mapping[str, Any]) -> list[str]:
+    """The texts of ``imports``, without their ``$``."""
+    stated = config.get("imports", [])
+    lines = stated if isinstance(stated, list) else [stated]
+    return [line[1:].strip() for line in lines if isinstance(line, str) and line.startswith("$")]
+
+
+def modules_in(line: str) -> list[str]:
+    """Modules that an import statement names; none for what is no import."""
+    found: list[str] = []
+    for node in _import_nodes(line):
+        found += [name.name for name in node.names] if isinstance(node, ast.Import) else [node.module or "."]
+    return found
+
+
+def _import_nodes(line: str) -> list[ast.Import | ast.ImportFrom]:
+    try:
+        body = ast.parse(line).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
 @dataclass
@@ -154,6 +180,8 @@ class _Walk:
         if "_target_" in value:
             if _last(value["_target_"]) in OVERRIDDEN:
                 self.replaced.append(f"{where}: {value['_target_']}")
+                for key in ASKED_FOR & value.keys():
+                    yield from self.visit(f"{where}{SEPARATOR}{key}", value[key], depth + 1)
                 return
             yield from self._target(where, value["_target_"])
             unknown = [key for key in special if key not in KEYWORDS]
@@ -161,8 +189,9 @@ class _Walk:
                 yield Reason(where, f"{unknown[0]} is no keyword of a component", Trust.REFUSED)
             if value.get("_mode_", "default") not in MODES:
                 yield Reason(where, f"the mode {value['_mode_']!r} starts a debugger", Trust.REFUSED)
+        given = (*FORCED, "device") if "_target_" in value else ()
         for key, item in value.items():
-            if key not in ("_target_", "_mode_", "_desc_") and key not in FORCED and key != "device":
+            if key not in ("_target_", "_mode_", "_desc_", *given):
                 yield from self.visit(f"{where}{SEPARATOR}{key}", item, depth + 1)
 
     def _target(self, where: str, target: object) -> Iterator[Reason]:
@@ -170,7 +199,7 @@ class _Walk:
             yield Reason(where, "its _target_ is no text", Trust.REFUSED)
         elif target.startswith(("$", "@", "%")):
             yield Reason(where, f"its _target_ {target[:60]!r} is computed", Trust.REFUSED)
-        elif target not in COMPONENTS:
+        elif component_place(target) is None:
             yield Reason(where, *_unlisted_target(self.config.root, target))
 
     def _text(self, where: str, value: str, depth: int) -> Iterator[Reason]:
@@ -182,7 +211,7 @@ class _Walk:
                 return
             verdict = judge(expression)
             if verdict.trust is not Trust.SAFE:
-                yield Reason(where, f"{value[:80]!r}: {verdict.why}", verdict.trust)
+                yield Reason(where, f"{value!r}: {verdict.why}", verdict.trust)
             for identity in expression.references:
                 yield from self.visit_id(identity, depth + 1)
         elif match := REFERENCE.fullmatch(value):
@@ -190,18 +219,25 @@ class _Walk:
 
     def evaluator(self) -> Iterator[Reason]:
         """A workflow of the bundle's own in place of MONAI's."""
-        part = self.config.inference.get("evaluator")
-        if not isinstance(part, Mapping) or _last(part.get("_target_")) in OVERRIDDEN:
-            return
-        yield from self._target("evaluator", part.get("_target_"))
-        if "_requires_" in part:
-            yield from self.visit("evaluator::_requires_", part["_requires_"])
+        if has_own_evaluator(self.config):
+            yield from self.visit(EVALUATOR, bare_evaluator(self.config.inference[EVALUATOR]))
+
+    def imports(self) -> Iterator[Reason]:
+        """Code of the bundle that an import would run; a safe bundle's imports are not run."""
+        heads = {
+            module.partition(".")[0] for line in import_lines(self.config.inference) for module in modules_in(line)
+        }
+        for head in sorted(heads):
+            if _is_bundled(self.config.root, head):
+                yield Reason("imports", f"{head} is code that comes with the bundle", Trust.NEEDS_TRUST)
 
     def weights(self) -> Iterator[Reason]:
-        """Weights that are code."""
-        folder = self.config.root / "models"
-        if (folder / "model.ts").is_file() and not (folder / "model.pt").is_file():
-            yield Reason("models/model.ts", "TorchScript, whose archive is code", Trust.NEEDS_TRUST)
+        """Weights that are code, or whose place is told by code."""
+        root, identity = self.config.root, weights_id(self.config)
+        if identity is not None:
+            yield from self.visit(identity, self.config.find(identity))
+        if (root / SCRIPT).is_file() and not any((root / "models").glob("*.pt")):
+            yield Reason(SCRIPT, "TorchScript, whose archive is code", Trust.NEEDS_TRUST)
 
 
 def _last(target: object) -> str:

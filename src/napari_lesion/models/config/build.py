@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from napari_lesion.core.errors import ModelError
-from napari_lesion.models.config.allowed import COMPONENTS, FORCED, OUTDATED, OVERRIDDEN
+from napari_lesion.models.config.allowed import FORCED, OUTDATED, OVERRIDDEN, component_place
 from napari_lesion.models.config.assessment import KEYWORDS, module_aliases
-from napari_lesion.models.config.evaluate import Evaluator, ExpressionError, located
-from napari_lesion.models.config.grammar import parse
+from napari_lesion.models.config.evaluate import Evaluator, ExpressionError, call_without_fetching, located
+from napari_lesion.models.config.grammar import CUDA, parse
 from napari_lesion.models.config.limits import MAX_DEPTH
 from napari_lesion.models.config.reading import REFERENCE, SEPARATOR, BundleConfig
 from napari_lesion.models.safety import lookup
@@ -88,6 +88,8 @@ class Builder:
                 return Evaluator(parse(value[1:], self._aliases), self.get, self.device).value()
             except (ExpressionError, ValueError) as error:
                 raise self._wrong(where, f"{value[:80]!r}: {error}") from error
+        if CUDA.fullmatch(value):
+            return self.device
         match = REFERENCE.fullmatch(value)
         return self.get(match[1].replace("#", SEPARATOR)) if match else value
 
@@ -96,14 +98,15 @@ class Builder:
             return ABSENT
         target = str(value["_target_"])
         last = target.rpartition(".")[2]
-        outdated = OUTDATED.get(COMPONENTS.get(target, ""), frozenset())
+        place = component_place(target)
+        outdated = OUTDATED.get(place or "", frozenset())
         plain = {key: item for key, item in value.items() if key not in KEYWORDS and key not in outdated}
         if last in OVERRIDDEN:
             return ABSENT
-        if target not in COMPONENTS:
+        if place is None:
             raise self._wrong(where, f"{target} is not on the list of safe components")
         self.build(f"{where}{SEPARATOR}_requires_", value.get("_requires_"))
-        return self._made(where, located(COMPONENTS[target]), self._arguments(where, plain), value)
+        return self._made(where, located(place), self._arguments(where, plain), value)
 
     def _arguments(self, where: str, plain: Mapping[str, Any]) -> dict[str, Any]:
         arguments = self._mapping(where, {key: item for key, item in plain.items() if key not in FORCED})
@@ -121,7 +124,7 @@ class Builder:
         if mode != "default":
             raise self._wrong(where, f"the mode {mode!r} is not known")
         try:
-            return factory(**arguments)
+            return call_without_fetching(factory, (), arguments)
         except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError) as error:
             raise self._refused(where, value, error) from error
         except (MemoryError, RuntimeError, TypeError, ValueError) as error:

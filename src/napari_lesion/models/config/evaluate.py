@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-from napari_lesion.models.config.allowed import BUILTINS, DEVICE_FUNCTIONS, FUNCTIONS, METHODS
-from napari_lesion.models.config.grammar import Expression, Trust, judge
-from napari_lesion.models.config.limits import MAX_ITEMS, MAX_NODES, MAX_NUMBER
+from napari_lesion.models.config.allowed import BUILTINS, DEVICE_FUNCTIONS, FORCED, FUNCTIONS, METHODS
+from napari_lesion.models.config.grammar import CUDA, Expression, Trust, judge
+from napari_lesion.models.config.limits import MAX_DIGITS, MAX_ITEMS, MAX_NODES, MAX_NUMBER, MAX_WORK
 
 _BINARY: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: operator.add,
@@ -46,6 +49,8 @@ _PYTHON: Final[Mapping[str, Any]] = {
     "zip": zip,
 }  # fmt: skip
 assert frozenset(_PYTHON) == BUILTINS
+_FILLING: Final = frozenset({"numpy.ones", "numpy.zeros", "numpy.arange", "numpy.linspace"})
+"""Functions that make as much as a number says."""
 
 
 class ExpressionError(ValueError):
@@ -70,6 +75,7 @@ class Evaluator:
     resolve: Callable[[str], Any]
     device: str = "cpu"
     _steps: int = 0
+    _work: int = 0
     _local: dict[str, Any] = field(default_factory=dict)
 
     def value(self) -> Any:
@@ -95,10 +101,15 @@ class Evaluator:
         visit = getattr(self, f"_visit_{type(node).__name__.lower()}", None)
         if visit is None:
             raise ExpressionError(f"{type(node).__name__} is not part of the grammar")
-        return _bounded(visit(node))
+        value = _bounded(visit(node))
+        # what is made counts too: a loop over long lists is many steps, however short its text
+        self._work += len(value) if isinstance(value, str | bytes | list | tuple | set | dict | range) else 0
+        if self._work > MAX_WORK:
+            raise ExpressionError("it makes too much")
+        return value
 
     def _visit_constant(self, node: ast.Constant) -> Any:
-        return node.value
+        return self.device if isinstance(node.value, str) and CUDA.fullmatch(node.value) else node.value
 
     def _visit_name(self, node: ast.Name) -> Any:
         identity = self.expression.reference(node.id)
@@ -123,7 +134,7 @@ class Evaluator:
         for keyword in node.keywords:
             value = self._visit(keyword.value)
             named.update(value if keyword.arg is None else {keyword.arg: value})
-        return function(*arguments, **named)
+        return call_without_fetching(function, arguments, named)
 
     def _function(self, node: ast.expr) -> Callable[..., Any]:
         name = self.expression.dotted(node)
@@ -131,11 +142,14 @@ class Evaluator:
             return self._answer(name)
         if name in BUILTINS and name not in self._local:
             python: Callable[..., Any] = _PYTHON[name]
-            return _range if python is range else python
+            return _CAREFUL.get(name, python)
         if name is not None:
             listed: Callable[..., Any] = self._listed(name)
-            return listed
+            return partial(_sized, name, listed) if name in _FILLING else listed
         assert isinstance(node, ast.Attribute)
+        if node.attr == "cuda":
+            move = _method(self._visit(node.value), "to")
+            return lambda *_, **__: move(self.device)
         return _method(self._visit(node.value), node.attr)
 
     def _answer(self, name: str | None) -> Callable[..., Any]:
@@ -250,6 +264,42 @@ def _method(owner: Any, name: str) -> Callable[..., Any]:
     raise ExpressionError(f".{name} is not a safe method of {type(owner).__name__}")
 
 
+def call_without_fetching(function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Call a listed function; one that could fetch weights from the network is told not to."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return function(*arguments, **named)
+    forced = {key: value for key, value in FORCED.items() if key in signature.parameters and key != "num_workers"}
+    if not forced:
+        return function(*arguments, **named)
+    bound = signature.bind(*arguments, **named)
+    bound.arguments.update(forced)
+    return function(*bound.args, **bound.kwargs)
+
+
+def _sized(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Call a function of NumPy that makes an array, unless that would be large."""
+    bound = [*arguments, *named.values()]
+    if name == "numpy.arange":
+        numbers = [abs(float(value)) for value in bound if isinstance(value, int | float) and value]
+        count = max(numbers, default=0.0) / min(1.0, *numbers) if numbers else 0.0
+    elif name == "numpy.linspace":
+        count = float(named.get("num", arguments[2] if len(arguments) > 2 else 50))
+    else:
+        shape = named.get("shape", arguments[0] if arguments else 0)
+        count = math.prod(float(n) for n in (shape if isinstance(shape, list | tuple) else [shape]))
+    if not count <= MAX_ITEMS:
+        raise ExpressionError("an array is too large")
+    return function(*arguments, **named)
+
+
+def _round(number: Any, digits: int | None = None) -> Any:
+    if digits is not None and abs(digits) > MAX_DIGITS:
+        raise ExpressionError("a number is rounded too far")
+    return round(number, digits)
+
+
 def _range(*bounds: int) -> range:
     made = range(*bounds)
     if len(made) > MAX_ITEMS:
@@ -275,3 +325,7 @@ def _bounded(value: Any) -> Any:
     if isinstance(value, str | bytes | list | tuple | set | dict) and len(value) > MAX_ITEMS:
         raise ExpressionError("a value is too long")
     return value
+
+
+_CAREFUL: Final[Mapping[str, Callable[..., Any]]] = {"range": _range, "round": _round}
+"""Functions of Python that are bounded before they work."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,6 +28,8 @@ from napari_lesion.models.config.allowed import BUILTINS, DEVICE_FUNCTIONS, FUNC
 from napari_lesion.models.config.limits import MAX_EXPRESSION
 from napari_lesion.models.config.reading import REFERENCE, SEPARATOR
 
+CUDA: Final = re.compile(r"cuda(:\d+)?")
+"""Texts that name a device: the one that the program chose takes their place."""
 PLACEHOLDER: Final = "reference_{}_"
 _PLACEHOLDER: Final = re.compile(r"reference_(\d+)_")
 _DUNDER: Final = re.compile(r"__\w*__|\bfunc_globals\b|\bgi_frame\b|\bf_globals\b|\bmro\b")
@@ -146,7 +149,8 @@ def parse(text: str, aliases: Mapping[str, str]) -> Expression:
 
 def judge(expression: Expression) -> Verdict:
     """Whether an expression fits the grammar; the worst that was found in it."""
-    if _DUNDER.search(expression.text):
+    # Python reads identifiers in their compatible form: full-width underscores are underscores
+    if _DUNDER.search(unicodedata.normalize("NFKC", expression.text)):
         return Verdict(Trust.REFUSED, "it reaches into Python's internals")
     if expression.tree is None:
         return Verdict(Trust.NEEDS_TRUST, "it imports a module")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
+from importlib.util import find_spec
 from typing import Any, Final
 
 from napari_lesion.models.config.reading import BundleConfig
+from napari_lesion.models.config.scripts import imported_by_scripts
 
 PACKAGES: Final = "required_packages_version"
 NOT_NEEDED: Final = frozenset({"pytorch-ignite", "ignite", "tensorboard", "fire", "nibabel", "itk", "gdown"})
 """Packages that bundles list for reading, training and logging, which this program does itself."""
 DETECTION: Final = "torchvision"
+TORCHVISION_WORDS: Final = ("resnet_fpn_feature_extractor", "TorchVisionFCModel", "BackboneWithFPN", "torchvision")
+"""What of MONAI needs torchvision."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,18 @@ class Needs:
     inputs, outputs
         Ports of the network.
     packages
-        Distributions that must be installed, beside those of this program.
+        Distributions that it was made with, as its metadata state them, beside those of this program.
     missing
-        Those that are not.
+        Those that what would be run here needs and that are not installed.
+    flat
+        Whether its network takes two-dimensional pictures only.
     """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     packages: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    flat: bool = False
 
 
 def needs_of(config: BundleConfig) -> Needs:
@@ -72,7 +78,8 @@ def needs_of(config: BundleConfig) -> Needs:
         inputs=_ports(config.metadata, "inputs"),
         outputs=_ports(config.metadata, "outputs"),
         packages=packages,
-        missing=tuple(name for name in packages if not _installed(name)),
+        missing=_missing(config, packages),
+        flat=_is_flat(config),
     )
 
 
@@ -100,14 +107,40 @@ def _port(name: str, entry: Mapping[str, Any]) -> Port:
 def _packages(config: BundleConfig) -> tuple[str, ...]:
     entry = config.metadata.get(PACKAGES)
     stated = [str(name).lower() for name in entry] if isinstance(entry, Mapping) else []
-    if config.has("detector"):
-        stated.append(DETECTION)
-    return tuple(sorted({*stated} - NOT_NEEDED))
+    return tuple(sorted({*stated, *_for_the_configuration(config)} - NOT_NEEDED))
 
 
-def _installed(name: str) -> bool:
+def _for_the_configuration(config: BundleConfig) -> list[str]:
+    """Packages without which MONAI's own components of a bundle cannot be built."""
+    return [DETECTION] if any(word in str(config.inference) for word in TORCHVISION_WORDS) else []
+
+
+def _missing(config: BundleConfig, packages: tuple[str, ...]) -> tuple[str, ...]:
+    """What cannot be imported and is needed: by MONAI's components, or by the bundle's code when it is loaded."""
+    modules = {name: name for name in _for_the_configuration(config)}
+    modules |= {module: _distribution(module, packages) for module in imported_by_scripts(config.root)}
+    return tuple(sorted({name for module, name in modules.items() if not _importable(module)}))
+
+
+def _distribution(module: str, packages: tuple[str, ...]) -> str:
+    """Stated package of a module; the module's own name when none fits."""
+    plain = module.replace("_", "-").lower()
+    known = {"cv2": "opencv-python", "ignite": "pytorch-ignite", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+    fits = (name for name in packages if name.replace("_", "-").startswith(plain))
+    return known.get(module) or next(fits, module)
+
+
+def _importable(module: str) -> bool:
+    """Whether a module of the highest level could be imported; nothing is imported to find out."""
     try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
         return False
-    return True
+
+
+def _is_flat(config: BundleConfig) -> bool:
+    """Whether the network takes pictures, and nothing leads it through the slices of a volume."""
+    network = config.inference.get("network_def", config.inference.get("network"))
+    inferer = config.inference.get("inferer")
+    slices = isinstance(inferer, Mapping) and "Slice" in str(inferer.get("_target_", ""))
+    return isinstance(network, Mapping) and network.get("spatial_dims") == 2 and not slices

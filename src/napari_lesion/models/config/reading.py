@@ -114,11 +114,27 @@ def _require_bounded(root: Path, relative: str, content: Any) -> None:
                 f"The model {root.name} was refused", f"{relative} is nested too deep or unfolds to too many values"
             )
         if isinstance(value, dict):
-            if not all(isinstance(key, (str, int)) for key in value):
-                raise ModelError(f"The model {root.name} was refused", f"{relative} has a key that is no text")
+            if not all(isinstance(key, int) or (isinstance(key, str) and key.isprintable()) for key in value):
+                raise ModelError(f"The model {root.name} was refused", f"{relative} has a key that is no plain text")
             stack.extend((item, depth + 1) for item in value.values())
         elif isinstance(value, list):
             stack.extend((item, depth + 1) for item in value)
+        elif isinstance(value, str) and not _is_unicode(value):
+            raise ModelError(f"The model {root.name} was refused", f"{relative} holds text that is not Unicode")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which no file or screen takes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """A text of a stranger in one line: what moves the cursor, turns the direction or hides is shown as its code."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def _with_macros(root: Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.training.brain.batches import BrainBatches, PoolScan
 from napari_lesion.training.brain.pool import PoolItem, read_pool
 from napari_lesion.training.brain.record import write_brain_record
-from napari_lesion.training.refiner.config import CropConfig, Stretch, load_crop_config
-from napari_lesion.training.refiner.fit import ready_state, run_steps
+from napari_lesion.training.detector.config import CropConfig, Stretch, load_crop_config
+from napari_lesion.training.detector.fit import ready_state, run_steps
 
 TEMPLATE = "template"
 

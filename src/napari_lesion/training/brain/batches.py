@@ -14,9 +14,9 @@ import numpy.typing as npt
 from napari_lesion.inference.components import components
 from napari_lesion.training.brain.acquisition import LEVELS
 from napari_lesion.training.brain.pool import REAL, TISSUE, PoolItem
-from napari_lesion.training.refiner.batches import KEYS, Batch
-from napari_lesion.training.refiner.config import Stretch
-from napari_lesion.training.refiner.crops import Crop, Points, cut
+from napari_lesion.training.detector.batches import KEYS, Batch
+from napari_lesion.training.detector.config import Stretch
+from napari_lesion.training.detector.crops import Crop, Points, cut
 from napari_lesion.training.scenes import LESION
 
 REAL_SHARE = 0.35

@@ -15,9 +15,17 @@ from typing import Annotated, Any
 import typer
 
 from napari_lesion.training.brain.record import read_brain_record
-from napari_lesion.training.bundle import common_metadata, common_own, inference_config, write_configs, write_weights
+from napari_lesion.training.bundle import (
+    as_z_scores,
+    common_metadata,
+    common_own,
+    inference_config,
+    write_configs,
+    write_weights,
+)
 from napari_lesion.training.checkpoints import load_weights
-from napari_lesion.training.refiner.config import CropConfig, build_crop_network
+from napari_lesion.training.detector.config import CropConfig, build_crop_network
+from napari_lesion.training.network import window_gflop
 
 ROI = 96
 VERSION = "0.1.0"
@@ -27,15 +35,6 @@ MAX_SLICE_SPACING_MM = 4.0
 """Thickest slices that the blur of the training stands for."""
 TITLE = "Brain FLAIR lesions, MR (experimental)"
 FIGURES, TEMPLATE = "figures.json", "brain_card.md.j2"
-DARKEST = -10.0
-Z_SCORE = [
-    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
-    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
-]
-"""What the engine does within the brain, for plain MONAI and an image that is zero outside.
-
-MONAI leaves zeros at 0, the mean of the brain; here they become the darkest value.
-"""
 
 REFERENCES = [
     "Billot B et al. SynthSeg. Med Image Anal 2023;86:102789. doi:10.1016/j.media.2023.102789",
@@ -45,12 +44,8 @@ REFERENCES = [
 
 
 def brain_inference(network: dict[str, Any], config: CropConfig) -> dict[str, Any]:
-    """Content of ``configs/inference.json``: as that of the nodule model, with the z-score before the scaling."""
-    content = inference_config(network, config.intensity, ROI)
-    steps = content["preprocessing"]["transforms"]
-    place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
-    steps[place:place] = Z_SCORE
-    return content
+    """Content of ``configs/inference.json``: as for nodules, but in z-scores."""
+    return as_z_scores(inference_config(network, config.intensity, ROI))
 
 
 def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str, Any] | None) -> dict[str, Any]:
@@ -95,7 +90,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
             "default_threshold": figures["threshold"] if figures else UNMEASURED_THRESHOLD,
             "min_volume_mm3": MIN_VOLUME_MM3,
             "max_slice_spacing_mm": MAX_SLICE_SPACING_MM,
-            "window_gflop": round(_window_gflop(config), 3),
+            "window_gflop": round(window_gflop(build_crop_network(config, 3), ROI), 3),
             "operating_points": _operating_points(figures) if figures else [],
             "training_patients": training_patients(record),
         },
@@ -105,16 +100,6 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
 def training_patients(record: dict[str, Any]) -> list[str]:
     """Everybody of whom anything was learned: image and outline, or the shape of a lesion alone."""
     return sorted({*record["patients"], *(mask.removesuffix(".nii.gz") for mask in record["masks"])})
-
-
-def _window_gflop(config: CropConfig) -> float:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    network = build_crop_network(config, 3).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, ROI, ROI, ROI))
-    return float(counter.get_total_flops()) / 1e9
 
 
 def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:

@@ -29,8 +29,8 @@ def own_flair(anatomy: Anatomy, rng: np.random.Generator) -> FloatArray:
     image = anatomy.flair
     grey = anatomy.brain * np.clip(1 - anatomy.white - anatomy.fluid, 0, 1) * ~anatomy.lesion
     fluid = 1 + rng.uniform(-0.4, 0.4) * anatomy.fluid
-    shifted: FloatArray = (image * fluid * (1 + rng.uniform(-0.06, 0.06) * grey)).astype(np.float32)
-    return shifted
+    made: FloatArray = (image * fluid * (1 + rng.uniform(-0.06, 0.06) * grey)).astype(np.float32)
+    return made
 
 
 def from_t1(anatomy: Anatomy, rng: np.random.Generator) -> FloatArray:

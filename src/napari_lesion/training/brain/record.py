@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_lesion.core.errors import InputError
 from napari_lesion.training.brain.pool import PoolItem
-from napari_lesion.training.refiner.config import RECORD, CropConfig
+from napari_lesion.training.detector.config import RECORD, CropConfig
 
 
 def write_brain_record(folder: Path, config: CropConfig, leave_out: str, seen: Sequence[PoolItem]) -> None:

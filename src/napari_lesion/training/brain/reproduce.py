@@ -13,7 +13,7 @@ from napari_lesion.training.brain import make_pool
 from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import write_brain_bundle
 from napari_lesion.training.brain.measure import TEMPLATE, report
-from napari_lesion.training.refiner.config import load_crop_config
+from napari_lesion.training.detector.config import load_crop_config
 
 PRESET = "brain_flair_lesion"
 

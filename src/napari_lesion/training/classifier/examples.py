@@ -45,7 +45,7 @@ def make_examples(nodules: Sequence[NoduleSlice], measures: Measures, info: Clas
         The bundle whose networks compare them.
     """
     agreed = np.flatnonzero([nodule.agreed and bool(nodule.ratings["malignancy"]) for nodule in nodules])
-    chosen = [nodules[place] for place in agreed]
+    chosen = [nodules[int(place)] for place in agreed]
     source, spec = crop_source(chosen), CropSpec(info.size, info.pixel_mm, info.a_min, info.a_max)
     members = load_members(info)
     features, pictures = [], []
@@ -60,7 +60,7 @@ def make_examples(nodules: Sequence[NoduleSlice], measures: Measures, info: Clas
     return Examples(
         mean=mean,
         components=components,
-        features=(every - mean) @ components.T,
+        features=((every - mean) @ components.T).astype(np.float32),
         pictures=np.stack(pictures),
         patients=np.array([nodule.patient_id for nodule in chosen]),
         malignancy=np.array([_votes(nodule, "malignancy") for nodule in chosen]),

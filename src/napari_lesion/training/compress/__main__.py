@@ -18,7 +18,7 @@ from napari_lesion.training.compress.measure import Variant, measure, worth
 from napari_lesion.training.compress.prune import prune, write_pruned
 from napari_lesion.training.compress.quantise import copied, quantise, state, write_quantised
 from napari_lesion.training.compress.search import training_cases, windows_of
-from napari_lesion.training.config import load_config
+from napari_lesion.training.config import Intensity
 from napari_lesion.training.evaluate import held_out_scenes
 from napari_lesion.training.scenes import load_scenes
 
@@ -28,7 +28,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 Data = Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")]
 Bundle = Annotated[Path, typer.Option(help="Bundle folder.")]
 Out = Annotated[Path, typer.Option(help="Bundle folder to write.")]
-Preset = Annotated[str, typer.Option(help="Preset: its fold is held out, and states the HU window.")]
+Fold = Annotated[int, typer.Option(help="Fold whose cases are left out of calibration, and measured on.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder of prepared cases.")]
 
 
@@ -38,12 +38,12 @@ def quantise_command(
     bundle: Bundle,
     out: Out,
     windows: Annotated[int, typer.Option(help="Windows to calibrate on.")] = 64,
-    preset: Preset = "lung_nodule_ct",
+    fold: Fold = 0,
     cache: Cache = None,
 ) -> None:
     """Copy BUNDLE to OUT and put an INT8 network in, calibrated on windows of training patients."""
-    info, config = read_bundle(bundle), load_config(preset)
-    scenes = load_scenes(training_cases(data, info, config.fold), config.intensity, cache)
+    info, window = read_bundle(bundle), Intensity()
+    scenes = load_scenes(training_cases(data, info, fold), window, cache)
     model = quantise(info, windows_of(scenes, info, windows))
     write_quantised(model, copied(bundle, out))
 
@@ -65,18 +65,17 @@ def measure_command(
     bundle: Annotated[list[Path], typer.Option(help="Bundle folder; the first is what others are compared with.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     say: Annotated[bool, typer.Option(help="State in the first bundle which precisions lose nothing.")] = False,
-    preset: Preset = "lung_nodule_ct",
+    fold: Fold = 0,
     cache: Cache = None,
 ) -> None:
     """Measure bundles in every precision on the fold that was held out."""
-    config = load_config(preset)
     infos = [read_bundle(path) for path in bundle]
-    scenes = held_out_scenes(data, config.fold, config.intensity, cache)
+    scenes = held_out_scenes(data, fold, Intensity(), cache)
     variants = [variant for info in infos for variant in _variants(info)]
     rows = measure(variants, scenes)
     kept = worth(rows)
     table = [{**asdict(row), "worth": good} for row, good in zip(rows, kept, strict=True)]
-    out.write_text(json.dumps({"fold": config.fold, "rows": table}, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps({"fold": fold, "rows": table}, indent=1) + "\n", encoding="utf-8")
     for line in table:
         log.info("%s", line)
     if say:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDTHS = {"UNet": "channels", "DynUNet": "filters"}
 """Argument that states the channels of each level."""
+MOST_VOXELS = 32
+"""Edge of the window with which the layers are traced; their channels are the same at any size."""
 
 
 def prune(bundle: BundleInfo, share: float) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -51,8 +55,8 @@ def prune(bundle: BundleInfo, share: float) -> tuple[dict[str, Any], dict[str, t
             f"The network of {bundle.name} cannot be pruned", f"it is a {kind}, not {' or '.join(WIDTHS)}"
         )
     network = load_network(bundle)
-    example = torch.zeros(1, bundle.channels, *bundle.roi_size)
-    with warnings.catch_warnings():
+    example = torch.zeros(1, bundle.channels, *(min(n, MOST_VOXELS) for n in bundle.roi_size))
+    with warnings.catch_warnings(), _plain_activations(network):
         warnings.simplefilter("ignore")
         pruner = pruning.pruner.BasePruner(
             network,
@@ -67,6 +71,28 @@ def prune(bundle: BundleInfo, share: float) -> tuple[dict[str, Any], dict[str, t
     state = network.state_dict()
     build_network(replace(bundle, network_def=smaller)).load_state_dict(state)
     return smaller, state
+
+
+@contextmanager
+def _plain_activations(network: torch.nn.Module) -> Iterator[None]:
+    """Stand-ins for activations behind which torch-pruning loses count of the channels.
+
+    It takes the one slope of a PReLU for a further input of the layer, and does not follow what works in place.
+    """
+    import torch
+
+    odd = {
+        name: part
+        for name, part in network.named_modules()
+        if isinstance(part, torch.nn.PReLU) or getattr(part, "inplace", False)
+    }
+    for name in odd:
+        network.set_submodule(name, torch.nn.LeakyReLU())
+    try:
+        yield
+    finally:
+        for name, part in odd.items():
+            network.set_submodule(name, part)
 
 
 def _outputs(network: torch.nn.Module) -> list[torch.nn.Module]:

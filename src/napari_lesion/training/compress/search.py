@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,23 @@ def probability_of(scene: Scene, bundle: BundleInfo, backends: Sequence[Backend]
     backends
         One that is open for the bundle, and one for its second stage where it has one.
     """
-    ctx, cutter = JobContext(), scene_cutter(scene, bundle)
-    dense = run_windows(cutter, scene_windows(scene, bundle), backends[0], 1, ctx)
+    whole, inner = mirrored(scene, bundle.roi_size)
+    ctx, cutter = JobContext(), scene_cutter(whole, bundle)
+    dense = run_windows(cutter, scene_windows(whole, bundle), backends[0], 1, ctx)
     if bundle.refinement:
         stage = bundle.refinement
         rule = CandidateRule(stage.candidates_at, math.ceil(stage.min_volume_mm3))
-        dense = refine(dense, scene_cutter(scene, stage.bundle), backends[1], rule, 1, ctx)
-    return np.where(scene.lung, dense, np.float32(0))
+        dense = refine(dense, scene_cutter(whole, stage.bundle), backends[1], rule, 1, ctx)
+    return np.where(scene.lung, dense[inner], np.float32(0))
+
+
+def mirrored(scene: Scene, roi: tuple[int, int, int]) -> tuple[Scene, tuple[slice, ...]]:
+    """A scene mirrored up to the size of a window, as in the evaluation, and where it lies in that."""
+    missing = [max(0, size - n) for size, n in zip(roi, scene.image.shape, strict=True)]
+    around = [(n // 2, n - n // 2) for n in missing]
+    inner = tuple(slice(low, low + n) for (low, _), n in zip(around, scene.image.shape, strict=True))
+    image, lung = np.pad(scene.image, around, mode="reflect"), np.pad(scene.lung, around)
+    return replace(scene, image=image, lung=lung), inner
 
 
 def training_cases(data: Path, bundle: BundleInfo, fold: int) -> list[Case]:
@@ -91,6 +102,7 @@ def windows_of(scenes: Sequence[Scene], bundle: BundleInfo, count: int, seed: in
         Of the draw.
     """
     rng = np.random.default_rng(seed)
-    places = [(scene, start) for scene in scenes for start in scene_windows(scene, bundle)]
+    large = [mirrored(scene, bundle.roi_size)[0] for scene in scenes]
+    places = [(scene, start) for scene in large for start in scene_windows(scene, bundle)]
     chosen = rng.permutation(len(places))[:count]
     return [scene_cutter(places[k][0], bundle).cut(places[k][1])[None, None] for k in chosen]

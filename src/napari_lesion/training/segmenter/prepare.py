@@ -16,7 +16,7 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import require_same_grid
 from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.volume import LabelMap, Modality, Volume
-from napari_lesion.inference.engine import network_image
+from napari_lesion.inference.engine import network_image, own_intensity
 from napari_lesion.inference.organs import find_organ, mask_on
 from napari_lesion.inference.resample import ModelFrame, to_model
 from napari_lesion.io.atomic import atomic_path, write_text
@@ -120,10 +120,11 @@ def _on_network_grid(volume: Volume, label: npt.NDArray[np.uint8], config: Segme
     """Image and label as the engine would resample them, and where windows may be centred."""
     z, y, x = (slice(0, n) for n in volume.grid.shape)
     frame = ModelFrame.of(volume.grid, (z, y, x), config.spacing_mm, config.axcodes)
-    image, _ = network_image(volume, frame, config.intensity, JobContext())
+    organ = find_organ(volume, config.organ, Modality(config.modality))
+    intensity = own_intensity(volume, organ, config.intensity)
+    image, _ = network_image(volume, frame, intensity, JobContext())
     lesion, ignored = (to_model((label == value).astype(np.float32), frame) >= 0.5 for value in (LESION, IGNORE))
     resampled = np.where(lesion, LESION, np.where(ignored, IGNORE, BACKGROUND)).astype(np.uint8)
-    organ = find_organ(volume, config.organ, Modality(config.modality))
     searched = mask_on(organ, frame.grid) & (resampled == BACKGROUND)
     parts = [np.ascontiguousarray(frame.to_input(part)) for part in (image, resampled, searched)]
     return {

@@ -1,0 +1,210 @@
+"""Write a trained detector as a bundle, with the figures of the folds and its card.
+
+``python -m napari_lesion.training.detector.bundle REPORTS... --data FOLDER --run DIR --out DIR`` takes the weights of
+a run that held nothing out, and the reports of the runs that held out one fold each.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_lesion.core.errors import InputError
+from napari_lesion.io.fingerprint import voxel_sha256
+from napari_lesion.io.read import read_volume
+from napari_lesion.models.bundle import MarkScore
+from napari_lesion.models.training_data import TRAINING_DATA
+from napari_lesion.training.bundle import (
+    common_metadata,
+    common_own,
+    inference_config,
+    write_configs,
+    write_weights,
+)
+from napari_lesion.training.cases import Case, list_cases
+from napari_lesion.training.detector.config import CropConfig, build_crop_network, read_record
+from napari_lesion.training.detector.measure import LEVELS, last_weights
+from napari_lesion.training.detector.nodules import slice_nodules
+from napari_lesion.training.detector.pool import final_score, pool, read_folds
+from napari_lesion.training.network import window_gflop
+from napari_lesion.training.scoring import WINDOW_ROI
+
+if TYPE_CHECKING:
+    import torch
+
+TEMPLATE = "detector_card.md.j2"
+FIGURES = "figures.json"
+WHOLE_SCAN = "whole_scan.json"
+HISTORY = "history.md"
+VERSION = "0.2.0"
+TITLE = "Lung nodules, CT"
+SENSITIVE, SPECIFIC = 0.2, 0.8
+
+log = logging.getLogger(__name__)
+
+
+def training_cases(data: Path) -> list[Case]:
+    """Volumes that a run without a fold is trained on."""
+    return [case for case in list_cases(data) if case.kind != "slab"]
+
+
+def training_patients(data: Path, config: CropConfig) -> list[str]:
+    """Everybody whose slices, cubes or scans such a run has seen."""
+    patients = {case.patient_id for case in training_cases(data)}
+    if any(stretch.data == "slices" for stretch in config.stretches):
+        patients |= {nodule.patient_id for nodule in slice_nodules(data / "lidc_slices", config.intensity)}
+    return sorted(patients)
+
+
+def metadata(
+    config: CropConfig, network: torch.nn.Module, figures: dict[str, Any], score: MarkScore, patients: Sequence[str]
+) -> dict[str, Any]:
+    """Content of ``configs/metadata.json``.
+
+    Parameters
+    ----------
+    config
+        Configuration of the run.
+    network
+        Its network.
+    figures
+        By `napari_lesion.training.detector.pool.pool`.
+    score
+        Logistic model of the marks.
+    patients
+        Patients that were trained on.
+    """
+    return {
+        **common_metadata(WINDOW_ROI),
+        "version": VERSION,
+        "changelog": {
+            "0.1.0": "first version, trained on folds 1 to 4",
+            VERSION: "begun on slices of many patients, transplanted nodules, marks judged as a whole, all folds",
+        },
+        "name": TITLE,
+        "description": "Marks lung nodules of about 4 to 30 mm in chest CT and gives each mark a probability.",
+        "eval_metrics": {
+            "mean_dice": round(figures["dice"]["value"], 3),
+            "sensitivity": round(figures["sensitivity"]["value"], 3),
+        },
+        "napari_lesion": {
+            **common_own(config.intensity, WINDOW_ROI),
+            "title": TITLE,
+            "task": "segmentation",
+            "default_threshold": figures["threshold"],
+            "window_gflop": round(window_gflop(network, WINDOW_ROI), 3),
+            "mark_score": asdict(score),
+            "operating_points": operating_points(figures),
+            "training_patients": list(patients),
+        },
+    }
+
+
+def operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """Sensitive, default and specific threshold with what was measured at each."""
+    rows = {row["threshold"]: row for row in figures["thresholds"]}
+    scans = len(next(iter(rows.values()))["marks_by_scan"])
+    measured_on = (
+        f"folds {', '.join(map(str, figures['folds']))}, each by a model that saw nothing of it: "
+        f"{figures['nodules']} nodules of three and more readers in 51 mm cubes; false marks: {scans} whole scans"
+    )
+    return [
+        {
+            "name": name,
+            "threshold": threshold,
+            "sensitivity": round(rows[threshold]["sensitivity"], 4),
+            "false_marks_per_scan": round(_mean(list(rows[threshold]["marks_by_scan"].values())), 2),
+            "measured_on": measured_on,
+        }
+        for name, threshold in (("sensitive", SENSITIVE), ("default", figures["threshold"]), ("specific", SPECIFIC))
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def write_training_data(folder: Path, cases: Sequence[Case], patients: Sequence[str]) -> None:
+    """Write which patients and which volumes were trained on, with a hash of each volume's voxels."""
+    rows = [{"patient": case.patient_id, "image_sha256": voxel_sha256(read_volume(case.image))} for case in cases]
+    known = {case.patient_id for case in cases}
+    rows += [{"patient": patient, "image_sha256": ""} for patient in patients if patient not in known]
+    content = {"schema_version": 1, "cases": rows}
+    (folder / TRAINING_DATA).parent.mkdir(parents=True, exist_ok=True)
+    (folder / TRAINING_DATA).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def write_card(folder: Path, config: CropConfig) -> None:
+    """Write ``docs/README.md`` from the metadata and the files in ``docs``; the whole scan may be missing."""
+    import jinja2
+
+    text = (files("napari_lesion.training.presets") / TEMPLATE).read_text(encoding="utf-8")
+    stated = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    docs = folder / "docs"
+    scan, history = docs / WHOLE_SCAN, docs / HISTORY
+    network = build_crop_network(config, 3)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    card = environment.from_string(text).render(
+        own=stated["napari_lesion"],
+        version=stated["version"],
+        network=config.network,
+        window=config.intensity,
+        parameters=round(sum(p.numel() for p in network.parameters()) / 1e6, 1),
+        stretches=config.stretches,
+        figures=json.loads((docs / FIGURES).read_text(encoding="utf-8")),
+        scan=json.loads(scan.read_text(encoding="utf-8")) if scan.is_file() else None,
+        history=history.read_text(encoding="utf-8") if history.is_file() else "",
+    )
+    (docs / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_detector(
+    folder: Path,
+    config: CropConfig,
+    weights: dict[str, torch.Tensor],
+    figures: dict[str, Any],
+    score: MarkScore,
+    patients: Sequence[str],
+) -> None:
+    """Write configs, weights, figures and card; the licence stands beside them."""
+    network = build_crop_network(config, 3)
+    definition = {**config.network, "spatial_dims": 3, "in_channels": 1, "out_channels": 1}
+    stated = metadata(config, network, figures, score, patients)
+    write_configs(folder, inference_config(definition, config.intensity, WINDOW_ROI), stated)
+    (folder / "docs").mkdir(exist_ok=True)
+    (folder / "docs" / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    write_weights(folder, weights)
+    write_card(folder, config)
+
+
+def main(
+    reports: Annotated[list[Path], typer.Argument(help="JSON files of the folds, by detector.measure.")],
+    data: Annotated[Path, typer.Option(help="Folder with lidc_nodules, lidc_slices, chest_ct and tables.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run that held nothing out.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    level: Annotated[float, typer.Option(help=f"Level of the marks: one of {LEVELS}.")] = LEVELS[-1],
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability from which a mark is shown; else that of greatest merit.")
+    ] = None,
+) -> None:
+    """Write the bundle of a detector."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config, fold = read_record(run)
+    if fold is not None:
+        raise InputError(f"{run} cannot be shipped", f"it held fold {fold} out", "Train with --fold -1")
+    folds = read_folds(reports)
+    patients = training_patients(data, config)
+    figures, score = pool(folds, level, threshold), final_score(folds, level)
+    write_training_data(out, training_cases(data), patients)
+    write_detector(out, config, last_weights(run, config), figures, score, patients)
+
+
+if __name__ == "__main__":
+    typer.run(main)
