@@ -12,7 +12,7 @@ from napari_lesion.training.brain.anatomy import load_anatomies, load_template
 from napari_lesion.training.brain.cases import patients_with_sclerosis
 from napari_lesion.training.brain.pool import fill_pool
 from napari_lesion.training.brain.shapes import list_shapes
-from napari_lesion.training.refiner.config import load_crop_config
+from napari_lesion.training.detector.config import load_crop_config
 
 COUNTS = (24, 10)
 """Synthetic scans of the template, and of each patient."""

@@ -22,6 +22,7 @@ from napari_lesion.training.brain.anatomy import Anatomy
 from napari_lesion.training.brain.lesions import Placed, paint, place_lesions
 from napari_lesion.training.brain.shapes import ShapeFile
 from napari_lesion.training.config import Intensity
+from napari_lesion.training.detector.config import CropConfig
 from napari_lesion.training.detector.crops import Points
 from napari_lesion.training.scenes import BACKGROUND, LESION
 
