@@ -1,4 +1,4 @@
-"""The brain as search region, and its median as the unit of a model."""
+"""The brain as search region, and z-scores within it as the unit of a model."""
 
 from __future__ import annotations
 
@@ -103,37 +103,39 @@ def test_real_brains_are_found_and_no_lesion_is_cut(shared_data: Path) -> None:
 
 
 @pytest.fixture
-def median_bundle(write_bundle: Callable[..., Path], tmp_path: Path) -> Path:
+def z_bundle(write_bundle: Callable[..., Path], tmp_path: Path) -> Path:
     own = {
         "organ": "brain",
         "modality": "MR",
         "spacing_mm": [2, 2, 2],
-        "intensity": {"a_min": 0, "a_max": 2, "b_min": 0, "b_max": 1, "clip": True, "of_median": True},
+        "intensity": {"a_min": -4, "a_max": 6, "b_min": 0, "b_max": 1, "clip": True, "z_score": True},
     }
-    return write_bundle(tmp_path / "median", own=own)
+    return write_bundle(tmp_path / "z", own=own)
 
 
-def test_a_bundle_can_ask_for_multiples_of_the_median(median_bundle: Path) -> None:
-    info = read_bundle(median_bundle)
-    assert info.intensity.of_median
+def test_a_bundle_can_ask_for_z_scores(z_bundle: Path) -> None:
+    info = read_bundle(z_bundle)
+    assert info.intensity.z_score
     image, _ = head()
     volume = volume_of(image)
     organ = find_organ(volume, "brain", Modality.MR)
     own = own_intensity(volume, organ, info.intensity)
-    inside = image[mask_on(organ, volume.grid)]
-    assert (own.a_min, own.a_max) == (0, pytest.approx(2 * np.median(inside[inside != 0])))
-    assert not own.of_median
+    inside = image[mask_on(organ, volume.grid)].astype(float)
+    assert (own.a_min, own.a_max) == pytest.approx(
+        (inside.mean() - 4 * inside.std(), inside.mean() + 6 * inside.std()), rel=1e-6
+    )
+    assert not own.z_score
 
 
-def test_the_scale_of_the_image_does_not_matter(median_bundle: Path) -> None:
-    info, settings = read_bundle(median_bundle), EngineSettings(device="cpu", backend="torch")
+def test_the_scale_of_the_image_does_not_matter(z_bundle: Path) -> None:
+    info, settings = read_bundle(z_bundle), EngineSettings(device="cpu", backend="torch")
     image, _ = head()
     first, other = (predict(volume_of(image.astype(np.float32) * factor), info, settings) for factor in (1.0, 0.01))
     difference = first.probability.dense().astype(int) - other.probability.dense()
     assert np.abs(difference).max() <= 1
 
 
-def test_an_image_that_is_not_above_zero_is_refused(median_bundle: Path) -> None:
-    below = volume_of(np.full((40, 40, 40), -7, dtype=np.int16))
-    with pytest.raises(ModelError, match="not above zero"):
-        predict(below, read_bundle(median_bundle), EngineSettings(device="cpu", backend="torch"))
+def test_an_image_of_one_value_is_refused(z_bundle: Path) -> None:
+    flat = volume_of(np.full((40, 40, 40), 7, dtype=np.int16))
+    with pytest.raises(ModelError, match="values do not differ"):
+        predict(flat, read_bundle(z_bundle), EngineSettings(device="cpu", backend="torch"))

@@ -281,7 +281,7 @@ def _widened(box: Box, grid: Grid, least: list[float]) -> Box:
 
 
 def own_intensity(volume: Volume, organ: OrganMask, intensity: Intensity) -> Intensity:
-    """The map of values for this image: its median over the organ is put in where a model asks for it.
+    """The map of values for this image: its mean and deviation over the organ are put in where a model asks for them.
 
     Parameters
     ----------
@@ -292,19 +292,18 @@ def own_intensity(volume: Volume, organ: OrganMask, intensity: Intensity) -> Int
     intensity
         As the bundle states it.
     """
-    if not intensity.of_median:
+    if not intensity.z_score:
         return intensity
     box = native_box(organ, volume.grid)
     values = volume.array[box][mask_on(organ, volume.grid)[box]]
-    values = values[np.isfinite(values) & (values != 0)]
-    median = float(np.median(values)) if values.size else 0.0
-    if median <= 0:
+    values = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+    if not values.size or not values.std() > 0:
         raise ModelError(
             "The model cannot run on this image",
-            "half of its values are not above zero, so they cannot be brought to one scale",
+            "its values do not differ, so they cannot be brought to one scale",
             "Check that the image is the one that you meant",
         )
-    return intensity.with_median(median)
+    return intensity.in_units_of(float(values.mean()), float(values.std()))
 
 
 def network_image(

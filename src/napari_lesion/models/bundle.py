@@ -32,14 +32,15 @@ class Intensity:
     Parameters
     ----------
     a_min, a_max
-        Image values, HU on CT, that become ``b_min`` and ``b_max``; multiples of the median with ``of_median``.
+        Image values, HU on CT, that become ``b_min`` and ``b_max``; with ``z_score`` standard deviations from the
+        mean.
     b_min, b_max
         Network values.
     clip
         Whether values outside are cut.
-    of_median
-        Whether each image is first divided by the median of what is not zero in the searched organ: for images
-        without a unit, as MR.
+    z_score
+        Whether values are taken as z-scores, by the mean and the standard deviation of what is not zero in the
+        searched organ (as MONAI's ``NormalizeIntensity`` computes them with ``nonzero``): for images without a unit.
     """
 
     a_min: float
@@ -47,13 +48,14 @@ class Intensity:
     b_min: float = 0.0
     b_max: float = 1.0
     clip: bool = True
-    of_median: bool = False
+    z_score: bool = False
 
-    def with_median(self, median: float) -> Intensity:
-        """The same map for the values of one image, whose median is given."""
-        if not self.of_median:
+    def in_units_of(self, mean: float, deviation: float) -> Intensity:
+        """The same map for the values of one image, whose mean and standard deviation are given."""
+        if not self.z_score:
             return self
-        return replace(self, a_min=self.a_min * median, a_max=self.a_max * median, of_median=False)
+        low, high = (mean + deviation * z for z in (self.a_min, self.a_max))
+        return replace(self, a_min=low, a_max=high, z_score=False)
 
     def scaled(self, value: float) -> float:
         """Network value of an image value, before the cut."""

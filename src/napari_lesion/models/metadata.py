@@ -333,7 +333,7 @@ def _intensity(value: Any) -> Intensity:
     if not numbers["a_min"] < numbers["a_max"]:
         raise ValueError(value)
     clip = bool(True if value.get("clip") is None else value["clip"])
-    return Intensity(**numbers, **outer, clip=clip, of_median=bool(value.get("of_median", False)))
+    return Intensity(**numbers, **outer, clip=clip, z_score=bool(value.get("z_score", False)))
 
 
 def _mark_score(value: Any) -> MarkScore | None:

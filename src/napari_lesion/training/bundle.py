@@ -38,12 +38,26 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights in float16, half the size; a float32 network takes them in again."""
     import torch
 
-    return {name: value.to(torch.float16) if value.is_floating_point() else value for name, value in state.items()}
+    # Some networks hold a layer under two names; it is one tensor, and stays one in the file.
+    halved: dict[tuple[int, torch.Size], torch.Tensor] = {}
+    return {
+        name: halved.setdefault((value.data_ptr(), value.shape), value.to(torch.float16))
+        if value.is_floating_point()
+        else value
+        for name, value in state.items()
+    }
 
 
 DARKEST = -10.0
-OF_MEDIAN = "$lambda x: x / x[x != 0].median()"
-"""What the engine does within the organ, for plain MONAI and an image that is zero outside: no transform does it."""
+DARKEST = -10.0
+Z_SCORE = [
+    {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
+    {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},
+]
+"""What the engine does within the organ, for plain MONAI and an image that is zero outside.
+
+MONAI leaves zeros at 0, the mean of the organ; here they become the darkest value.
+"""
 
 
 @dataclass(frozen=True)
@@ -127,11 +141,11 @@ def inference_config(
     }
 
 
-def of_median(content: dict[str, Any]) -> dict[str, Any]:
-    """The same configuration for an image without a unit: multiples of its median come before the scaling."""
+def as_z_scores(content: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration for an image without a unit that is zero outside: z-scores come before the scaling."""
     steps = content["preprocessing"]["transforms"]
     place = next(n for n, step in enumerate(steps) if step["_target_"] == "ScaleIntensityRanged")
-    steps.insert(place, {"_target_": "Lambdad", "keys": "image", "func": OF_MEDIAN})
+    steps[place:place] = Z_SCORE
     return content
 
 

@@ -36,7 +36,7 @@ def brain_config() -> CropConfig:
             Stretch("brains", "brains", steps=4, batch=2, roi=16, negatives=1, jitter=2),
         ),
         soft=0.0,
-        intensity=Intensity(0.0, 2.0),
+        intensity=Intensity(-4.0, 6.0),
         warmup_steps=1,
         checkpoint_every=2,
         validate_every=2,
@@ -71,5 +71,5 @@ def brain_pool(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("pool")
-    fill_pool(folder, [whole_box, *anatomies], shapes.list_shapes(brain_data), 2, brain_config.seed)
+    fill_pool(folder, [whole_box, *anatomies], shapes.list_shapes(brain_data), 2, brain_config)
     return folder

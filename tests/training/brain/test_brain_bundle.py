@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from napari_lesion.core.probability import threshold_byte
 from napari_lesion.core.volume import Modality
+from napari_lesion.evaluation.segmentation import dice
 from napari_lesion.inference.engine import own_intensity, predict
 from napari_lesion.inference.organs import find_organ
 from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.io.masks import read_labels
 from napari_lesion.io.read import read_volume
-from napari_lesion.models.bundle import BundleInfo, Intensity
+from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.models.metadata import read_bundle
 from napari_lesion.training.brain.__main__ import train
 from napari_lesion.training.brain.bundle import brain_inference, write_brain_bundle
@@ -26,14 +29,14 @@ from napari_lesion.training.detector.config import CropConfig, load_crop_config
 pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 
 SHIPPED = Path(__file__).parents[3] / "resources" / "bundles" / "brain_flair_lesion"
-RUNS = ("ljubljana_ms_p07", "mslesseg_P14", "all")
+RUNS = ("ljubljana_ms_p07", "mslesseg_P14")
 
 
 @pytest.fixture(scope="module")
 def runs(brain_pool: Path, brain_config: CropConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("all_runs")
     for name in RUNS:
-        train(brain_config, brain_pool, folder / name, "" if name == "all" else name)
+        train(brain_config, brain_pool, folder / name, name)
     return folder
 
 
@@ -41,7 +44,7 @@ def runs(brain_pool: Path, brain_config: CropConfig, tmp_path_factory: pytest.Te
 def bundle(runs: Path, brain_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "brain_tiny"
     figures = json.loads(json.dumps(report(brain_data, runs)))
-    write_brain_bundle(folder, runs / "all", figures)
+    write_brain_bundle(folder, runs / "template", figures)
     return folder
 
 
@@ -63,7 +66,7 @@ def test_every_visit_is_measured_by_the_run_without_its_patient(
 
     monkeypatch.setattr(measure, "write_brain_bundle", noted)
     monkeypatch.setattr(measure, "sweep", visited)
-    measure.leave_one_out(brain_data, runs)
+    measure.unseen(brain_data, runs)
     assert seen == [
         ("ljubljana_ms_p07", "ljubljana_ms_p07"),
         ("mslesseg_P14", "mslesseg_P14,mslesseg_P14"),
@@ -73,11 +76,9 @@ def test_every_visit_is_measured_by_the_run_without_its_patient(
 def test_the_bundle_states_what_the_engine_needs(bundle: Path) -> None:
     info = read_bundle(bundle)
     assert (info.organ, info.modality, info.channels) == ("brain", Modality.MR, 1)
-    assert info.intensity.of_median
-    assert (info.intensity.a_min, info.intensity.a_max) == (0.0, 2.0)
+    assert info.intensity.z_score
+    assert (info.intensity.a_min, info.intensity.a_max) == (-4.0, 6.0)
     assert set(info.training_patients) == {
-        "ljubljana_ms_p07",
-        "mslesseg_P14",
         "ljubljana_ms_p01",
         *(name for name in info.training_patients if name.startswith("soop")),
     }
@@ -104,11 +105,22 @@ def test_plain_monai_prepares_an_image_as_the_engine_does(brain_data: Path, tmp_
     parser = ConfigParser(ConfigParser.load_config_file(tmp_path / "inference.json"))
     plain = parser.get_parsed_content("preprocessing")({"image": str(path)})["image"][0].numpy()
     volume = read_volume(path, modality=Modality.MR)
-    median = float(np.median(volume.array[volume.array != 0]))
-    ratio = nibabel.as_closest_canonical(nibabel.load(path)).get_fdata() / median
-    np.testing.assert_allclose(plain, np.clip(ratio / 2, 0, 1), atol=1e-4)
-    own = own_intensity(volume, find_organ(volume, "none", Modality.MR), Intensity(0.0, 2.0, of_median=True))
-    assert (own.a_min, own.a_max) == (0.0, 2 * median)
+    values = volume.array[volume.array != 0].astype(float)
+    z = (nibabel.as_closest_canonical(nibabel.load(path)).get_fdata() - values.mean()) / values.std()
+    shown = nibabel.as_closest_canonical(nibabel.load(path)).get_fdata() != 0
+    wanted = np.clip((z + 4) / 10, 0, 1)
+    np.testing.assert_allclose(plain[shown], wanted[shown], atol=1e-4)
+    assert (plain[~shown] == 0).all(), "what is outside is the darkest value, as it is nearly in the engine"
+    assert wanted[~shown].max() < 0.1
+    organ = find_organ(volume, "none", Modality.MR)
+    own = own_intensity(volume, organ, config_intensity())
+    assert own.a_min == pytest.approx(values.mean() - 4 * values.std())
+
+
+def config_intensity() -> object:
+    from napari_lesion.models.bundle import Intensity
+
+    return Intensity(-4.0, 6.0, z_score=True)
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +145,8 @@ def test_the_shipped_card_agrees_with_its_figures(shipped: BundleInfo) -> None:
     assert shipped.default_threshold == figures["threshold"]
     assert f"{figures['model']['dice']['mean']:.3f}" in card
     assert figures["model"]["patients"] == 4
-    assert {row["patient"] for row in figures["model"]["visits"]} <= set(shipped.training_patients)
-    assert not {row["patient"] for row in figures["stroke"]} & set(shipped.training_patients)
+    measured = {row["patient"] for row in (*figures["model"]["visits"], *figures["stroke"])}
+    assert not any(trained.startswith(patient) for patient in measured for trained in shipped.training_patients)
 
 
 def test_the_shipped_configuration_is_the_presets(shipped: BundleInfo) -> None:
@@ -143,13 +155,14 @@ def test_the_shipped_configuration_is_the_presets(shipped: BundleInfo) -> None:
     assert (shipped.intensity.a_min, shipped.intensity.a_max) == (config.intensity.a_min, config.intensity.a_max)
     stated = json.loads((SHIPPED / "configs" / "inference.json").read_text(encoding="utf-8"))
     targets = [step["_target_"] for step in stated["preprocessing"]["transforms"]]
-    assert targets[3:6] == ["Spacingd", "Lambdad", "ScaleIntensityRanged"]
+    assert targets[3:6] == ["Spacingd", "NormalizeIntensityd", "MapLabelValued"]
 
 
-def test_most_of_a_stroke_patients_bright_lesions_is_marked(shipped: BundleInfo, shared_data: Path) -> None:
-    """A patient who was never trained on, at 2 mm."""
-    folder = shared_data / "data" / "brain_flair" / "isles22_stroke0009"
+def test_most_of_what_it_marks_in_a_real_patient_is_lesion(shipped: BundleInfo, shared_data: Path) -> None:
+    """A patient who was never learned from; the Dice that was measured is 0.68."""
+    folder = shared_data / "data" / "brain_flair" / "mslesseg_P14_T1"
     volume = read_volume(folder / "flair.nii.gz", modality=Modality.MR)
     found = predict(volume, shipped, EngineSettings(device="cpu"))
     assert found.organ.trusted
-    assert found.windows > 0
+    marked = found.probability.dense() >= threshold_byte(shipped.default_threshold)
+    assert dice(read_labels(folder / "lesion.nii.gz").array > 0, marked) > 0.6

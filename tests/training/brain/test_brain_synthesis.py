@@ -13,8 +13,11 @@ from napari_lesion.training.brain.contrast import distract, from_t1, own_flair, 
 from napari_lesion.training.brain.lesions import paint, place_lesions
 from napari_lesion.training.brain.pool import fill_pool, read_pool, synthesise
 from napari_lesion.training.brain.shapes import list_shapes, load_shape
+from napari_lesion.training.config import Intensity
 from napari_lesion.training.detector.config import CropConfig
 from napari_lesion.training.scenes import LESION
+
+RANGE = Intensity(-4.0, 6.0)
 
 
 def test_shapes_are_of_strangers_only(brain_data: Path) -> None:
@@ -96,7 +99,7 @@ def test_distractions_do_not_darken_and_heads_leave_the_brain(whole_box: Anatomy
 def test_a_scan_is_a_function_of_its_seed(brain_data: Path, anatomies: list[Anatomy], whole_box: Anatomy) -> None:
     assert whole_box.patient == ""
     shapes = list_shapes(brain_data)
-    first, again, other = (synthesise(anatomies[0], shapes, (7, n))[0] for n in (1, 1, 2))
+    first, again, other = (synthesise(anatomies[0], shapes, (7, n), RANGE)[0] for n in (1, 1, 2))
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.lesion, again.lesion)
     assert (first.image != other.image).any()
@@ -104,7 +107,7 @@ def test_a_scan_is_a_function_of_its_seed(brain_data: Path, anatomies: list[Anat
 
 @pytest.mark.parametrize("seed", range(4))
 def test_labelled_voxels_of_a_scan_are_bright(brain_data: Path, anatomies: list[Anatomy], seed: int) -> None:
-    scan, _ = synthesise(anatomies[0], list_shapes(brain_data), (seed,))
+    scan, _ = synthesise(anatomies[0], list_shapes(brain_data), (seed,), RANGE)
     assert not (scan.lesion & ~scan.brain).mean() > 0.001
     rest = scan.image[scan.brain & ~scan.lesion].astype(float)
     assert np.median(scan.image[scan.lesion]) > np.median(rest)
@@ -113,7 +116,7 @@ def test_labelled_voxels_of_a_scan_are_bright(brain_data: Path, anatomies: list[
 def test_z_scores_do_not_depend_on_the_unit(anatomies: list[Anatomy]) -> None:
     flair = anatomies[0].flair
     assert flair is not None
-    one, other = (stored(flair * factor, anatomies[0].brain) for factor in (1.0, 37.0))
+    one, other = (stored(flair * factor, anatomies[0].brain, RANGE) for factor in (1.0, 37.0))
     assert np.abs(one.astype(int) - other).max() <= 1
     assert one[anatomies[0].brain].mean() == pytest.approx(255 * 0.4, abs=8)
 
@@ -127,9 +130,9 @@ def test_a_pool_goes_on_where_it_stopped(
     tmp_path: Path,
 ) -> None:
     shapes = list_shapes(brain_data)
-    fill_pool(tmp_path, [whole_box], shapes, 1, brain_config.seed)
+    fill_pool(tmp_path, [whole_box], shapes, 1, brain_config)
     before = (tmp_path / "template_000.npy").stat().st_mtime_ns
-    fill_pool(tmp_path, [whole_box, *anatomies], shapes, 2, brain_config.seed)
+    fill_pool(tmp_path, [whole_box, *anatomies], shapes, 2, brain_config)
     assert (tmp_path / "template_000.npy").stat().st_mtime_ns == before
     assert {i.name for i in read_pool(tmp_path)} == {i.name for i in read_pool(brain_pool)}
     for item in read_pool(tmp_path):

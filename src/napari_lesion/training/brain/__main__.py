@@ -17,8 +17,7 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.training.brain.batches import BrainBatches, PoolScan
 from napari_lesion.training.brain.pool import PoolItem, read_pool
 from napari_lesion.training.brain.record import write_brain_record
-from napari_lesion.training.checkpoints import load_weights, save_atomically
-from napari_lesion.training.detector.config import CropConfig, Stretch, build_crop_network, load_crop_config
+from napari_lesion.training.detector.config import CropConfig, Stretch, load_crop_config
 from napari_lesion.training.detector.fit import ready_state, run_steps
 
 TEMPLATE = "template"
@@ -49,15 +48,13 @@ def seen_by(items: Sequence[PoolItem], stretch: Stretch, leave_out: str) -> list
     return seen
 
 
-def train(
-    config: CropConfig, pool: Path, out: Path, leave_out: str, start: Path | None = None, device: str = "cpu"
-) -> Path:
+def train(config: CropConfig, pool: Path, out: Path, leave_out: str, device: str = "cpu") -> Path:
     """Train the stretches and return the file of the last weights; a run that was stopped continues.
 
     The stretch on the template lies in the folder above, and is shared by the runs beside each other.
     """
     items = read_pool(pool)
-    weights = _fitted(start, config, out) if start else None
+    weights: Path | None = None
     for stretch in config.stretches:
         seen = seen_by(items, stretch, leave_out)
         folder = out.parent / TEMPLATE if stretch.data == TEMPLATE else out
@@ -65,19 +62,10 @@ def train(
         logging.info("%s: %d scans", stretch.name, len(seen))
         state = ready_state(config, stretch, 3, folder, weights, device)
         scans = [PoolScan(item, pool / f"{item.name}.npy") for item in seen]
-        weights = run_steps(config, stretch, state, BrainBatches(scans, stretch, config), folder)
+        weights = run_steps(config, stretch, state, BrainBatches(scans, stretch, config.seed), folder)
     if weights is None:
         raise InputError("The training preset is not valid", "it has no stretch")
     return weights
-
-
-def _fitted(start: Path, config: CropConfig, out: Path) -> Path:
-    """Weights of an earlier run in a file of this one; what they lack (statistics of another norm) starts anew."""
-    fitted = out / "start.pt"
-    if not fitted.is_file():
-        out.mkdir(parents=True, exist_ok=True)
-        save_atomically({**build_crop_network(config, 3).state_dict(), **load_weights(start)}, fitted)
-    return fitted
 
 
 def main(
@@ -85,13 +73,12 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the run; the stretch on the template lies beside it.")],
     preset: Annotated[str, typer.Option(help="Preset of this package, or a JSON file.")] = "brain_flair_lesion",
     leave_out: Annotated[str, typer.Option(help="Patient that nothing is learned from; empty for none.")] = "",
-    start: Annotated[Path | None, typer.Option(help="Weights of an earlier run without the same patient.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Train PRESET; started again, it continues."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("monai").setLevel(logging.ERROR)
-    train(load_crop_config(preset), pool, out, leave_out, start, device)
+    train(load_crop_config(preset), pool, out, leave_out, device)
 
 
 if __name__ == "__main__":

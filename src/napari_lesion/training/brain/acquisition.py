@@ -1,4 +1,4 @@
-"""What a scanner does to an image: place, bias field, resolution, noise; and the levels that are stored."""
+"""What a scanner does to an image: place, bias field, resolution, noise; and the z-score that a network sees."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.training.brain.cases import BoolArray, FloatArray
+from napari_lesion.training.config import Intensity
 
-LOWEST_Z, HIGHEST_Z = -4.0, 6.0
 LEVELS = 255
 """Grey levels that a stored image has."""
 
@@ -22,7 +22,7 @@ class Scan:
     Parameters
     ----------
     image
-        z-scores as levels, uint8 (x, y, z).
+        Scaled z-scores, uint8 (x, y, z).
     lesion, brain
         Masks.
     """
@@ -32,7 +32,7 @@ class Scan:
     brain: BoolArray
 
 
-def scan(image: FloatArray, lesion: BoolArray, brain: BoolArray, seed: int) -> Scan:
+def scan(image: FloatArray, lesion: BoolArray, brain: BoolArray, seed: int, intensity: Intensity) -> Scan:
     """Turn and deform a head, and image it on a random scanner.
 
     Parameters
@@ -43,6 +43,8 @@ def scan(image: FloatArray, lesion: BoolArray, brain: BoolArray, seed: int) -> S
         Masks of the same shape.
     seed
         Decides everything.
+    intensity
+        z-scores that become 0 and 1.
     """
     import torch
 
@@ -54,14 +56,14 @@ def scan(image: FloatArray, lesion: BoolArray, brain: BoolArray, seed: int) -> S
     moved = place(stack)
     masks = moved[1:].numpy() >= 0.5
     values = scanner(moved[:1])[0].numpy()
-    return Scan(stored(values, masks[1]), masks[0], masks[1])
+    return Scan(stored(values, masks[1], intensity), masks[0], masks[1])
 
 
-def stored(image: FloatArray, brain: BoolArray) -> npt.NDArray[np.uint8]:
-    """z-scores by the voxels of the brain that are not zero, clipped and rounded to levels."""
+def stored(image: FloatArray, brain: BoolArray, intensity: Intensity) -> npt.NDArray[np.uint8]:
+    """z-scores inside the brain, scaled to the range of the network and rounded."""
     values = image[brain & (image != 0)]
     z = (image - values.mean()) / values.std()
-    scaled = (z - LOWEST_Z) / (HIGHEST_Z - LOWEST_Z)
+    scaled = (z - intensity.a_min) / (intensity.a_max - intensity.a_min)
     levels: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 1) * LEVELS).astype(np.uint8)
     return levels
 

@@ -16,15 +16,15 @@ import typer
 
 from napari_lesion.training.brain.record import read_brain_record
 from napari_lesion.training.bundle import (
+    as_z_scores,
     common_metadata,
     common_own,
     inference_config,
-    of_median,
     write_configs,
     write_weights,
 )
 from napari_lesion.training.checkpoints import load_weights
-from napari_lesion.training.detector.config import CropConfig, build_crop_network, load_crop_config
+from napari_lesion.training.detector.config import CropConfig, build_crop_network
 from napari_lesion.training.network import window_gflop
 
 ROI = 96
@@ -34,8 +34,6 @@ MIN_VOLUME_MM3 = 10.0
 MAX_SLICE_SPACING_MM = 4.0
 """Thickest slices that the blur of the training stands for."""
 TITLE = "Brain FLAIR lesions, MR (experimental)"
-FIRST = "brain_flair_first"
-"""Preset of the phase that the weights went on from."""
 FIGURES, TEMPLATE = "figures.json", "brain_card.md.j2"
 
 REFERENCES = [
@@ -46,8 +44,8 @@ REFERENCES = [
 
 
 def brain_inference(network: dict[str, Any], config: CropConfig) -> dict[str, Any]:
-    """Content of ``configs/inference.json``: as for nodules, but in multiples of the median."""
-    return of_median(inference_config(network, config.intensity, ROI))
+    """Content of ``configs/inference.json``: as for nodules, but in z-scores."""
+    return as_z_scores(inference_config(network, config.intensity, ROI))
 
 
 def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str, Any] | None) -> dict[str, Any]:
@@ -76,7 +74,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
         "task": "Segmentation of hyperintense lesions in brain FLAIR MR",
         "description": "Marks hyperintense lesions, above all of multiple sclerosis, in a FLAIR image of the brain.",
         "data_source": "open_ms_data (Ljubljana), MSLesSeg, SOOP, LESYMAP and the ICBM 152 template",
-        "image_classes": "one channel, multiples of the median of the brain, clipped and scaled to 0..1",
+        "image_classes": "one channel, z-score within the brain, clipped and scaled to 0..1",
         "label_classes": "1 is hyperintense lesion, 0 everything else",
         "pred_classes": "one channel, probability of lesion",
         "eval_metrics": {"mean_dice": chosen["dice"]["mean"], "lesion_f1": chosen["f1"]["mean"]} if figures else {},
@@ -87,7 +85,7 @@ def brain_metadata(config: CropConfig, record: dict[str, Any], figures: dict[str
             "task": "segmentation",
             "organ": "brain",
             "modality": "MR",
-            "intensity": {**own["intensity"], "of_median": True},
+            "intensity": {**own["intensity"], "z_score": True},
             "labels": {"1": "hyperintense lesion"},
             "default_threshold": figures["threshold"] if figures else UNMEASURED_THRESHOLD,
             "min_volume_mm3": MIN_VOLUME_MM3,
@@ -115,7 +113,7 @@ def _operating_points(figures: dict[str, Any]) -> list[dict[str, Any]]:
             "false_marks_per_scan": rows[threshold]["false_marks"]["mean"],
             "measured_on": measured_on,
         }
-        for name, threshold in (("sensitive", 0.2), ("default", figures["threshold"]), ("specific", 0.95))
+        for name, threshold in (("sensitive", 0.5), ("default", figures["threshold"]))
     ]
 
 
@@ -153,7 +151,6 @@ def write_brain_card(folder: Path, config: CropConfig, record: dict[str, Any]) -
     figures = json.loads((folder / "docs" / FIGURES).read_text(encoding="utf-8"))
     network = build_crop_network(config, 3)
     history = folder / "docs" / "history.md"
-    stretches = (*load_crop_config(FIRST).stretches, *config.stretches)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     card = environment.from_string(text).render(
         own=metadata["napari_lesion"],
@@ -161,7 +158,7 @@ def write_brain_card(folder: Path, config: CropConfig, record: dict[str, Any]) -
         network=config.network["_target_"],
         filters=config.network.get("filters", []),
         parameters=round(sum(p.numel() for p in network.parameters()) / 1e6, 1),
-        stretches=stretches,
+        stretches=config.stretches,
         history=history.read_text(encoding="utf-8") if history.is_file() else "",
         figures=figures,
         chosen=figures["model"],

@@ -118,7 +118,7 @@ def main(
     out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     for row in figures["thresholds"]:
         log.info("%s", row)
-    for name in ("model", "baseline"):
+    for name in ("model", "synthetic_only", "baseline"):
         log.info("%s: %s", name, {key: value for key, value in figures[name].items() if key != "visits"})
 
 

@@ -21,6 +21,8 @@ from napari_lesion.training.brain.acquisition import Scan, scan, stored
 from napari_lesion.training.brain.anatomy import Anatomy
 from napari_lesion.training.brain.lesions import Placed, paint, place_lesions
 from napari_lesion.training.brain.shapes import ShapeFile
+from napari_lesion.training.config import Intensity
+from napari_lesion.training.detector.config import CropConfig
 from napari_lesion.training.detector.crops import Points
 from napari_lesion.training.scenes import BACKGROUND, LESION
 
@@ -56,7 +58,9 @@ class PoolItem:
     masks: tuple[str, ...] = ()
 
 
-def synthesise(anatomy: Anatomy, shapes: Sequence[ShapeFile], seed: Sequence[int]) -> tuple[Scan, Placed]:
+def synthesise(
+    anatomy: Anatomy, shapes: Sequence[ShapeFile], seed: Sequence[int], intensity: Intensity
+) -> tuple[Scan, Placed]:
     """One synthetic scan of an anatomy; the same for the same seed.
 
     Parameters
@@ -67,6 +71,8 @@ def synthesise(anatomy: Anatomy, shapes: Sequence[ShapeFile], seed: Sequence[int
         Lesion masks to draw from.
     seed
         Decides everything.
+    intensity
+        z-scores that become 0 and 1.
     """
     rng = np.random.default_rng(list(seed))
     placed = place_lesions(anatomy, shapes, rng)
@@ -81,7 +87,7 @@ def synthesise(anatomy: Anatomy, shapes: Sequence[ShapeFile], seed: Sequence[int
     image = paint(image, lesions, rng.uniform(0.2, 0.65), rng.uniform(0.4, 0.9), rng)
     if rng.random() < HEAD_SHARE:
         image = contrast.with_head(image, anatomy, rng)
-    return scan(image, label, anatomy.brain, int(rng.integers(2**31))), placed
+    return scan(image, label, anatomy.brain, int(rng.integers(2**31)), intensity), placed
 
 
 def _old_lesions(anatomy: Anatomy) -> list[Points]:
@@ -92,11 +98,11 @@ def _old_lesions(anatomy: Anatomy) -> list[Points]:
     return [np.argwhere(labels == label) for label in range(1, int(labels.max()) + 1)]
 
 
-def real_scan(anatomy: Anatomy) -> Scan:
+def real_scan(anatomy: Anatomy, intensity: Intensity) -> Scan:
     """The patient's own FLAIR with its labels, untouched."""
     if anatomy.flair is None:
         raise ValueError(anatomy.name)
-    return Scan(stored(anatomy.flair, anatomy.brain), anatomy.lesion, anatomy.brain)
+    return Scan(stored(anatomy.flair, anatomy.brain, intensity), anatomy.lesion, anatomy.brain)
 
 
 def fill_pool(
@@ -104,7 +110,7 @@ def fill_pool(
     anatomies: Sequence[Anatomy],
     shapes: Sequence[ShapeFile],
     count: int,
-    seed: int,
+    config: CropConfig,
 ) -> None:
     """Add synthetic scans until each patient has ``count``, and the real scan of each patient's visit.
 
@@ -118,8 +124,8 @@ def fill_pool(
         Lesion masks to draw from.
     count
         Synthetic scans of each patient, shared by the visits.
-    seed
-        Seed of the pool.
+    config
+        Seed, and z-scores that become 0 and 1.
     """
     folder.mkdir(parents=True, exist_ok=True)
     known = {item.name for item in read_pool(folder)}
@@ -129,12 +135,12 @@ def fill_pool(
             name = f"{anatomy.name}_{number:03d}"
             if name not in known and number * visits[anatomy.patient] < count:
                 key = zlib.crc32(anatomy.name.encode())
-                made, placed = synthesise(anatomy, shapes, (seed, key, number))
+                made, placed = synthesise(anatomy, shapes, (config.seed, key, number), config.intensity)
                 _write(folder, PoolItem(name, SYNTHETIC, anatomy.patient, placed.sources), made)
     for anatomy in anatomies:
         name = f"{anatomy.name}_{REAL}"
         if anatomy.flair is not None and name not in known:
-            _write(folder, PoolItem(name, REAL, anatomy.patient), real_scan(anatomy))
+            _write(folder, PoolItem(name, REAL, anatomy.patient), real_scan(anatomy, config.intensity))
 
 
 def _write(folder: Path, item: PoolItem, made: Scan) -> None:

@@ -15,8 +15,7 @@ from napari_lesion.training.brain.bundle import write_brain_bundle
 from napari_lesion.training.brain.measure import TEMPLATE, report
 from napari_lesion.training.detector.config import load_crop_config
 
-FIRST, SECOND = "brain_flair_first", "brain_flair_lesion"
-"""Presets: that of the first phase, and that which goes on from its weights."""
+PRESET = "brain_flair_lesion"
 
 
 def main(
@@ -29,11 +28,10 @@ def main(
     logging.getLogger("monai").setLevel(logging.ERROR)
     pool = out / "pool"
     make_pool.main(data, pool)
-    first = train(load_crop_config(FIRST), pool, out / "first" / TEMPLATE, "", device=device)
-    train(load_crop_config(SECOND), pool, out / TEMPLATE, "", first, device)
+    train(load_crop_config(PRESET), pool, out / TEMPLATE, "", device)
     figures = report(data, out)
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    write_brain_bundle(out / "bundle" / SECOND, out / TEMPLATE, figures)
+    write_brain_bundle(out / "bundle" / PRESET, out / TEMPLATE, figures)
 
 
 if __name__ == "__main__":

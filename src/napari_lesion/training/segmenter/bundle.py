@@ -23,9 +23,9 @@ from napari_lesion.models.safety import require_name
 from napari_lesion.models.training_data import TRAINING_DATA
 from napari_lesion.training.bundle import (
     NetworkGrid,
+    as_z_scores,
     half_precision,
     inference_config,
-    of_median,
     package_versions,
     patch_format,
     write_configs,
@@ -136,8 +136,8 @@ def _write(folder: Path, name: str, trained: Trained, run: Path) -> None:
     (folder / TRAINING).mkdir(parents=True)
     grid = NetworkGrid(config.spacing_mm, config.axcodes, config.overlap)
     inference = inference_config(config.network_def, config.intensity, config.roi_size, grid)
-    if config.intensity.of_median:
-        inference = of_median(inference)
+    if config.intensity.z_score:
+        inference = as_z_scores(inference)
     stated = metadata(trained)
     write_configs(folder, inference, stated)
     write_weights(folder, half_precision(trained.weights))
