@@ -94,7 +94,8 @@ def test_several_masks_have_numbers_of_their_own(run: Run, tmp_path: Path) -> No
     result = run("measure", image, first, second, third, "--modality", "CT", "--out", out)
     assert result.stdout == f"5 lesions in {out}\n"
     rows = rows_of(out)
-    assert list(rows[0])[:6] == ["label", "status", "probability", "review", "mask", "mask_label"]
+    rating = ["malignancy_suspicious_probability", "texture_class", "calcified_probability"]
+    assert list(rows[0])[:9] == ["label", "status", "probability", *rating, "review", "mask", "mask_label"]
     assert [(row["label"], row["lesion_id"], row["mask"], row["mask_label"]) for row in rows] == [
         ("1", "1", "first.nii.gz", "1"),
         ("2", "2", "first.nii.gz", "2"),

@@ -27,8 +27,8 @@ def test_open_detect_review_export(desk: Any, network: Any, study_file: Path, tm
     assert [row[0] for row in rows] == ["1", "2"]
     assert desk.below()[0][0] == "model"
     assert rows[0][1] == "0.90"
-    assert rows[0][5] == "40"
-    volume = float(rows[0][3].replace(",", ""))
+    assert rows[0][6] == "40"
+    volume = float(rows[0][4].replace(",", ""))
     assert volume == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.1)
     assert "2 lesions" in desk.dock.lesions._counts.text()
 

@@ -176,7 +176,7 @@ def test_an_error_is_shown(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     session.select(1)
     presenter.explain()
     runner.run()
-    assert "For a reason" in str(view.show_error.call_args.args[0])
+    assert "for a reason" in str(view.show_error.call_args.args[0]).lower()
     assert view.show_running.call_args.args == ("",)
 
 

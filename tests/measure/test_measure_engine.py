@@ -30,8 +30,10 @@ def test_first_columns_and_identity() -> None:
     volume, labels = study_of(ball(6.0, (1.0, 1.0, 1.0)))
     lesion = Lesion(1, Status.EDITED, 0.75, Review.ACCEPTED)
     table = measure_lesions(volume, labels, MeasureRequest({1: lesion}))
-    assert table.names[:4] == ["label", "status", "probability", "review"]
-    assert [table.rows[1][name] for name in table.names[:4]] == [1, "edited", 0.75, "accepted"]
+    rating = ["malignancy_suspicious_probability", "texture_class", "calcified_probability"]
+    assert table.names[:7] == ["label", "status", "probability", *rating, "review"]
+    first = ["label", "status", "probability", "review"]
+    assert [table.rows[1][name] for name in first] == [1, "edited", 0.75, "accepted"]
     assert list(table.rows[1]) == table.names
     unknown = measure_lesions(volume, labels).rows[1]
     assert unknown["status"] == "manual"

@@ -84,7 +84,11 @@ def test_a_detection_writes_and_asks_nothing_elsewhere(tmp_path: Path, write_bun
     outs = [tmp_path / "out own", tmp_path / "out foreign"]
     given = [str(part) for pair in zip(models, outs, strict=True) for part in pair]
     done = subprocess.run(
-        [sys.executable, "-c", DETECT, str(image), *given], env=variables, cwd=here, capture_output=True, text=True
+        [sys.executable, "-c", DETECT, str(image), *given],
+        env=variables,
+        cwd=here,
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert all((out / "scan" / "run.json").is_file() for out in outs)

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtCore import QObject, QThreadPool, Signal, Slot
 from superqt.utils import WorkerBase
 
 from napari_lesion.core.errors import LesionError
@@ -15,6 +15,8 @@ from napari_lesion.gui.notify import report_bug
 from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
 
 REPORTS_PER_SECOND = 10.0
+LEAST_THREADS = 4
+"""A detection must not keep another study from being opened, also on a machine of one core."""
 
 
 class JobSignals(QObject):
@@ -147,6 +149,8 @@ class QtJobRunner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        pool = QThreadPool.globalInstance()
+        pool.setMaxThreadCount(max(pool.maxThreadCount(), LEAST_THREADS))
         self._numbers = 0
         self._current: _Delivery | None = None
         self._worker: JobWorker | None = None

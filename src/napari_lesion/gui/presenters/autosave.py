@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakSet
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext
@@ -79,6 +80,7 @@ class AutosavePresenter:
         self._study: Study | None = None
         self._kept_revision = 0
         self._looked = True
+        self._known: WeakSet[Study] = WeakSet()
         self._wrote = False
         self._waiting: list[tuple[Volume, Snapshot]] = []
         self._offer: Saved | None = None
@@ -157,9 +159,10 @@ class AutosavePresenter:
             self._waiting.append((left.volume, Snapshot.of(left)))
         self._take_back()
         self._study, self._kept_revision = study, 0
-        # a study that comes back from the background is newer than what was kept of it
-        live = study is None or bool(study.lesions or study.log)
-        self._looked, self._wrote, self._told = live, False, ""
+        # A study that comes back from the background is newer than what was kept of it.
+        self._looked, self._wrote, self._told = study is None or study in self._known, False, ""
+        if study is not None:
+            self._known.add(study)
         self._write_next()
 
     def _write_next(self) -> None:
