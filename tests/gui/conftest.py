@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,15 @@ def _private_preferences(tmp_path_factory: pytest.TempPathFactory) -> None:
     from napari.settings import get_plugin_settings
 
     get_plugin_settings(path_dir=tmp_path_factory.mktemp("preferences"))
+
+
+@pytest.fixture(autouse=True)
+def _garbage_of_this_thread() -> Iterator[None]:
+    """Collect what a viewer leaves behind in this thread: Python might do it in a worker, where no Qt object may end."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from napari_lesion.gui.notify import report_bug
 from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
 
 REPORTS_PER_SECOND = 10.0
-LEAST_THREADS = 4
+LEAST_THREADS = 2
 """A detection must not keep another study from being opened, also on a machine of one core."""
 
 
