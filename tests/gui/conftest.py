@@ -33,9 +33,9 @@ def _private_preferences(tmp_path_factory: pytest.TempPathFactory) -> None:
     get_plugin_settings(path_dir=tmp_path_factory.mktemp("preferences"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _garbage_of_this_thread() -> Iterator[None]:
-    """Collect what a viewer leaves behind in this thread: Python might do it in a worker, where no Qt object may end."""
+    """Collect here what viewers leave behind; Python might do it in a worker, where no Qt object may end."""
     gc.disable()
     yield
     gc.collect()
