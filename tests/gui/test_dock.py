@@ -46,7 +46,8 @@ def test_open_detect_review_export(desk: Any, network: Any, study_file: Path, tm
     desk.idle()
     assert sorted(path.name for path in out.iterdir()) == ["lesions.csv", "mask.nii.gz", "run.json"]
     table = (out / "lesions.csv").read_text(encoding="utf-8").splitlines()
-    assert table[0].startswith("label,status,probability,review")
+    assert table[0].startswith("label,status,probability,malignancy_suspicious_probability")
+    assert ",review," in table[0]
     assert "accepted" in table[1]
     assert "rejected" in table[2]
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["lesions"]["count"] == 2
