@@ -49,7 +49,6 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 DARKEST = -10.0
-DARKEST = -10.0
 Z_SCORE = [
     {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True},
     {"_target_": "MapLabelValued", "keys": "image", "orig_labels": [0.0], "target_labels": [DARKEST]},

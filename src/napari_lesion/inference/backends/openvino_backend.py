@@ -142,23 +142,37 @@ def cache_key(bundle: BundleInfo) -> str:
         "shape": input_shape(bundle),
         "versions": {name: version(name) for name in ("openvino", "torch", "monai")},
     }
+    return name_of(parts)
+
+
+def name_of(parts: dict[str, Any]) -> str:
+    """Name in the cache of what is made from these parts."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def kept_model(folder: Path, core: Any, openvino: Any, make: Callable[[], Any]) -> Any:
+    """A converted network from the cache when it is there and whole; else made, and put there."""
+    if _is_whole(folder):
+        return core.read_model(folder / FILES[0])
+    model = make()
+    _store(model, folder, openvino)
+    return model
 
 
 def _converted(bundle: BundleInfo, core: Any, openvino: Any, ctx: JobContext) -> Any:
     """The network as OpenVINO's model, from the cache when it is there and whole."""
-    folder = _folder(bundle)
-    if _is_whole(folder):
-        return core.read_model(folder / FILES[0])
-    ctx.step(PREPARING, 0, 3)
-    from napari_lesion.inference.backends.network import probability_network
 
-    network = probability_network(bundle)
-    ctx.step(PREPARING, 1, 3)
-    model = convert(network, input_shape(bundle), openvino, lambda: ctx.step(PREPARING, 2, 3))
-    _store(model, folder, openvino)
-    ctx.step(PREPARING, 3, 3)
-    return model
+    def make() -> Any:
+        ctx.step(PREPARING, 0, 3)
+        from napari_lesion.inference.backends.network import probability_network
+
+        network = probability_network(bundle)
+        ctx.step(PREPARING, 1, 3)
+        model = convert(network, input_shape(bundle), openvino, lambda: ctx.step(PREPARING, 2, 3))
+        ctx.step(PREPARING, 3, 3)
+        return model
+
+    return kept_model(_folder(bundle), core, openvino, make)
 
 
 def convert(network: Any, shape: list[int], openvino: Any, traced: Callable[[], None] = lambda: None) -> Any:

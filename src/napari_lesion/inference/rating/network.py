@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.inference.backends.openvino_backend import FILES, PREPARING, _is_whole, _store, usable_cpus
+from napari_lesion.inference.backends.openvino_backend import PREPARING, convert, kept_model, name_of, usable_cpus
 from napari_lesion.inference.backends.telemetry import import_openvino
 from napari_lesion.inference.cache import cache_folder
 from napari_lesion.models.classifier import ClassifierInfo, load_members
@@ -90,20 +87,12 @@ def _with_openvino(info: ClassifierInfo, ctx: JobContext) -> Run:
 def _converted(info: ClassifierInfo, core: Any, openvino: Any, ctx: JobContext) -> Any:
     """All networks as one model of OpenVINO, from the cache when it is there and whole."""
     folder = cache_folder() / "openvino" / _cache_key(info)
-    if _is_whole(folder):
-        return core.read_model(folder / FILES[0])
-    ctx.step(PREPARING)
-    import torch
 
-    shape = [VIEWS, 2, info.size, info.size]
-    example = torch.zeros(shape)
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # tracing warns of every shape that becomes a constant, as it shall here
-        trace: Any = torch.jit.trace
-        traced = trace(_side_by_side(info), example, check_trace=False)
-        model = openvino.convert_model(traced, example_input=example, input=shape)
-    _store(model, folder, openvino)
-    return model
+    def make() -> Any:
+        ctx.step(PREPARING)
+        return convert(_side_by_side(info), [VIEWS, 2, info.size, info.size], openvino)
+
+    return kept_model(folder, core, openvino, make)
 
 
 def _cache_key(info: ClassifierInfo) -> str:
@@ -115,7 +104,7 @@ def _cache_key(info: ClassifierInfo) -> str:
         "size": info.size,
         "versions": {name: version(name) for name in ("openvino", "torch", "monai")},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return name_of(parts)
 
 
 def _side_by_side(info: ClassifierInfo) -> torch.nn.Module:

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.jobs import JobCancelled, JobContext
-from napari_lesion.training.checkpoints import TrainingState, load_weights, running_average, save_atomically
+from napari_lesion.training.checkpoints import TrainingState, running_average, save_atomically
 from napari_lesion.training.named import build
 from napari_lesion.training.network import expect_background, silence_ignored
 from napari_lesion.training.segmenter.checking import Standing, standings
@@ -204,8 +204,3 @@ def is_exhausted(records: Sequence[dict[str, Any]], patience: int) -> bool:
         return False
     best = max(range(len(records)), key=lambda place: (records[place]["dice"], -place))
     return len(records) - 1 - best >= patience
-
-
-def best_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Weights of the best validation of a run."""
-    return load_weights(folder / BEST)
