@@ -479,3 +479,15 @@ def write(root: Path, config: dict[str, Any], stated: dict[str, Any] | None = No
         text = yaml.safe_dump(config)
     (root / "configs" / f"inference{suffix}").write_text(text)
     return root
+
+
+def spleen_with(**entries: Any) -> dict[str, Any]:
+    """The spleen bundle with other entries."""
+    return {**spleen(), **entries}
+
+
+def spleen_with_step(**step: Any) -> dict[str, Any]:
+    """The spleen bundle with one more step of pre-processing."""
+    config = spleen()
+    config["preprocessing"]["transforms"].insert(1, step)
+    return config

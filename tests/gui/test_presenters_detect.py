@@ -8,17 +8,16 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from held_runner import HeldRunner
 
-from napari_lesion.core.errors import LesionError, ModelError
+from napari_lesion.core.errors import ModelError
 from napari_lesion.core.findings import Check
 from napari_lesion.core.grid import Grid
-from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.probability import ProbabilityMap, to_bytes
 from napari_lesion.core.table import LesionTable
 from napari_lesion.core.volume import Modality, Volume
 from napari_lesion.gui.presenters import detect as detect_module
 from napari_lesion.gui.presenters.detect import Beforehand, DetectPresenter, DetectView, ThresholdState
-from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
 from napari_lesion.gui.presenters.queue import DetectionQueue
 from napari_lesion.gui.session import Session
 from napari_lesion.inference.augment import with_members
@@ -30,45 +29,6 @@ from napari_lesion.workflow.threshold import mark_lesions
 AT_ONCE = Beforehand(lambda _model, then: then(), lambda *_: Images())
 SHAPE = (16, 24, 60)
 GRID = Grid(SHAPE[::-1], (1.0, 1.0, 1.0))
-
-
-class HeldRunner:
-    """Runs a job when the test asks for it."""
-
-    def __init__(self) -> None:
-        self.held: tuple[Job, JobListener] | None = None
-
-    @property
-    def busy(self) -> bool:
-        return self.held is not None
-
-    @property
-    def running(self) -> str:
-        return "a job" if self.held else ""
-
-    def start(self, title: str, job: Job, listener: JobListener) -> int:
-        if self.held:
-            raise JobBusyError(title)
-        self.held = job, listener
-        return 1
-
-    def run(self) -> None:
-        assert self.held is not None
-        (job, listener), self.held = self.held, None
-        try:
-            result = job(JobContext(report=listener.progressed))
-        except LesionError as error:
-            listener.failed(error)
-        else:
-            listener.returned(result)
-
-    def cancel(self) -> None:
-        assert self.held is not None
-        (_, listener), self.held = self.held, None
-        listener.cancelled()
-
-    def abandon(self) -> None:
-        self.held = None
 
 
 @dataclass

@@ -9,18 +9,18 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from held_runner import HeldRunner
 
-from napari_lesion.core.errors import LesionError, ModelError
+from napari_lesion.core.errors import ModelError
 from napari_lesion.core.findings import Check
 from napari_lesion.core.grid import Grid
-from napari_lesion.core.jobs import JobContext, Progress
+from napari_lesion.core.jobs import Progress
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.volume import Modality, Source, Volume
 from napari_lesion.gui.presenters import detect as detect_module
 from napari_lesion.gui.presenters.background import BackgroundPresenter, BackgroundStudy, BackgroundView
 from napari_lesion.gui.presenters.detect import Beforehand, DetectPresenter, DetectView
 from napari_lesion.gui.presenters.export import ExportPresenter, ExportView
-from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
 from napari_lesion.gui.presenters.queue import DetectionQueue
 from napari_lesion.gui.presenters.study import Memory, StudyPresenter, StudyView
 from napari_lesion.gui.presenters.viewing import ViewerPresenter
@@ -34,35 +34,8 @@ from napari_lesion.workflow.study import Study
 GRID = Grid((6, 5, 4), (1.0, 1.0, 1.0))
 
 
-class Runner:
-    """Runs a job when the test asks for it, or ends it as the test says."""
-
-    def __init__(self) -> None:
-        self.held: tuple[Job, JobListener] | None = None
-
-    @property
-    def busy(self) -> bool:
-        return self.held is not None
-
-    @property
-    def running(self) -> str:
-        return "a job" if self.held else ""
-
-    def start(self, title: str, job: Job, listener: JobListener) -> int:
-        if self.held:
-            raise JobBusyError(title)
-        self.held = job, listener
-        return 1
-
-    def run(self) -> None:
-        assert self.held is not None
-        (job, listener), self.held = self.held, None
-        try:
-            result = job(JobContext(report=listener.progressed))
-        except LesionError as error:
-            listener.failed(error)
-        else:
-            listener.returned(result)
+class Runner(HeldRunner):
+    """Ends a job also as the test says, and may be asked to cancel with nothing held."""
 
     def report(self, progress: Progress) -> None:
         assert self.held is not None
@@ -70,11 +43,7 @@ class Runner:
 
     def cancel(self) -> None:
         if self.held is not None:
-            (_, listener), self.held = self.held, None
-            listener.cancelled()
-
-    def abandon(self) -> None:
-        self.held = None
+            super().cancel()
 
 
 @dataclass

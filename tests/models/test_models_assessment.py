@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import zoo_shapes as zoo
+from zoo_shapes import spleen_with as _with
+from zoo_shapes import spleen_with_step as _step
 
 from napari_lesion.core.errors import LesionError, ModelError
 from napari_lesion.models.config.assessment import Assessment, assess
@@ -76,16 +78,6 @@ def test_sequences_are_named(tmp_path: Path) -> None:
     needs = needs_of(read_configuration(zoo.write(tmp_path / "model", zoo.brats(), stated)))
     assert needs.inputs[0].channels == 4
     assert needs.inputs[0].meanings[3] == "sequence 3"
-
-
-def _with(**entries: Any) -> dict[str, Any]:
-    return {**zoo.spleen(), **entries}
-
-
-def _step(**step: Any) -> dict[str, Any]:
-    config = zoo.spleen()
-    config["preprocessing"]["transforms"].insert(1, step)
-    return config
 
 
 RUN = "$__import__('os').system('touch ran')"

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import zoo_shapes as zoo
+from zoo_shapes import spleen_with as _with
+from zoo_shapes import spleen_with_step as _step
 
 from napari_lesion.core.errors import LesionError, ModelError
 from napari_lesion.models.config.assessment import Assessment, assess
@@ -25,16 +27,6 @@ from napari_lesion.models.trusted import is_trusted
 RUN = "$__import__('os').system('touch ran')"
 WIDE = "\uff3f\uff3f"
 """Full-width low lines, which Python reads as underscores."""
-
-
-def _with(**entries: Any) -> dict[str, Any]:
-    return {**zoo.spleen(), **entries}
-
-
-def _step(**step: Any) -> dict[str, Any]:
-    config = zoo.spleen()
-    config["preprocessing"]["transforms"].insert(1, step)
-    return config
 
 
 def _trustful(**entries: Any) -> dict[str, Any]:
