@@ -20,16 +20,22 @@ def _quick_qt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "start_qt", lambda: display.QtStart(True, "PySide6"))
 
 
+def lines_of(result: Any, name: str) -> list[str]:
+    return [line for line in result.stdout.splitlines() if line[7:].startswith(name)]
+
+
 def line_of(result: Any, name: str) -> str:
-    (line,) = (line for line in result.stdout.splitlines() if line[7:].startswith(name))
-    return str(line)
+    (line,) = lines_of(result, name)
+    return line
 
 
 def test_versions_device_and_models(run: Run) -> None:
     result = run("doctor")
     assert result.exit_code == 0, result.stdout
     assert result.stdout.split()[:3] == ["ok", "napari-lesion", napari_lesion.__version__]
-    assert line_of(result, "Model ").startswith("ok")
+    models = lines_of(result, "Model ")
+    assert any("lung_nodule_ct" in line for line in models)
+    assert all(line.startswith("ok") for line in models)
     for words in ("torch", "openvino", "Processors", "Display", "Detection runs on"):
         assert words in result.stdout
 

@@ -23,7 +23,8 @@ from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.models.metadata import read_bundle
 
-CPU = EngineSettings(device="cpu")
+CPU = EngineSettings(device="cpu", batch=1)
+"""One window at a time, so that windows can be counted; left alone, the processor decides."""
 WriteBundle = Callable[..., Path]
 
 
