@@ -205,8 +205,9 @@ class PreparePanel(QCollapsible):
     def _show_form(self, index: int) -> None:
         """Show what can be chosen in one step."""
         if self._form is not None:
+            # Without a parent it would stand on the screen as a window until it is deleted.
             self._form_layout.removeWidget(self._form.native)
-            self._form.native.setParent(None)
+            self._form.native.hide()
             self._form.native.deleteLater()
             self._form = None
         if not 0 <= index < len(self._chosen):
