@@ -91,3 +91,15 @@ def test_detect_with_a_bundle_of_others(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     record = json.loads((tmp_path / "out" / "ct" / "run.json").read_text(encoding="utf-8"))
     assert (record["detection"]["backend"], record["detection"]["model"]["name"]) == ("MONAI", "spleen")
+
+
+def test_the_card_tells_where_its_pictures_lie(run: Run, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(shipped_folder() / "brain_flair_lesion", tmp_path / "mine"))
+    before = run("models", "card", source)
+    assert before.exit_code == 0
+    assert "Pictures of this card" not in before.stdout
+    card = source / "docs" / "README.md"
+    card.write_text(card.read_text(encoding="utf-8") + "\n![Failures](gallery.jpg)\n", encoding="utf-8")
+    (source / "docs" / "gallery.jpg").write_bytes(b"x")
+    lines = run("models", "card", source).stdout.splitlines()
+    assert lines[-2:] == ["Pictures of this card:", f"  {source / 'docs' / 'gallery.jpg'}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -212,6 +212,32 @@ def test_the_panel_says_what_it_was_told(qtbot: Any) -> None:
 
 
 @pytest.mark.gui
+def test_an_explanation_that_comes_later_is_not_cut_off(qtbot: Any) -> None:
+    """Unfolded first, filled then, as a user does; the width is that of the dock."""
+    from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+    from napari_lesion.gui.widgets.explain import ExplainPanel
+    from napari_lesion.gui.widgets.scroll import DownwardScrollArea
+
+    inside, panel = QWidget(), ExplainPanel()
+    QVBoxLayout(inside).addWidget(panel)
+    area = DownwardScrollArea(inside)
+    qtbot.addWidget(area)
+    area.resize(400, 300)
+    area.show()
+    panel.expand(animate=False)
+    found = explanation(1)
+    long = "Readers would rate it suspicious with a probability above 0.99, and it is solid. "
+    panel.show_explanation(replace(found, sentences=(long,) * 3, drivers=found.drivers * 6))
+
+    def whole() -> bool:
+        labels = [label for label in panel.findChildren(QLabel) if label.isVisible() and label.wordWrap()]
+        return len(labels) >= 2 and all(label.height() >= label.heightForWidth(label.width()) for label in labels)
+
+    qtbot.waitUntil(whole)
+
+
+@pytest.mark.gui
 def test_a_map_lies_over_its_slice_and_goes_with_the_study(make_napari_viewer: Any) -> None:
     viewer = make_napari_viewer()
     bridge = LayerBridge(viewer)
@@ -228,6 +254,11 @@ def test_a_map_lies_over_its_slice_and_goes_with_the_study(make_napari_viewer: A
         assert layer.data[index] == heat.array[z, y, x]
     bridge.show_heat(heat)
     assert sum(layer.name.startswith(GRAD_CAM) for layer in viewer.layers) == 1
+    low, high = layer.colormap.map(np.array([0.0, 1.0]))
+    assert (low[3], high[3]) == (0, 1)
+    assert layer.blending == "translucent_no_depth"
+    # Over white, the highest value still has a colour of its own.
+    assert min(layer.opacity * high[:3] + 1 - layer.opacity) < 0.5
     bridge.clear()
     assert not len(viewer.layers)
     bridge.disconnect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 pytestmark = pytest.mark.gui
 
 PREVIEW = "Preview of prepared slices"
+CARD = (
+    f"# Mine\n\n![Failures](gallery.jpg)\n\n![Away](../away.jpg)\n\n```\n{'python -m command --option ' * 9}\n```\n"
+)
 
 
 def named(desk: Any, name: str) -> Any:
@@ -114,3 +118,43 @@ def test_the_card_is_read_in_the_dock(desk: Any) -> None:
     assert "Research use only" in text
     assert panel.cards.isVisible()
     panel.cards.close()
+
+
+def test_the_card_shows_its_pictures_in_full(desk: Any, tmp_path: Path) -> None:
+    """A sheet of pictures is 712 pixels wide: neither it nor a long command needs scrolling to the side."""
+    from PIL import Image
+
+    from napari_lesion.gui.widgets.card import CardDialog
+
+    docs = tmp_path / "mine" / "docs"
+    docs.mkdir(parents=True)
+    Image.new("RGB", (712, 300), "#ff0000").save(docs / "gallery.jpg")
+    (docs / "README.md").write_text(CARD, encoding="utf-8")
+    Image.new("RGB", (90, 90), "#00ff00").save(tmp_path / "mine" / "away.jpg")
+    dialog = CardDialog(desk.dock)
+    dialog.show_cards([docs.parent], docs.parent)
+    browser = dialog.browser
+
+    def colours() -> set[tuple[bool, bool]]:
+        image = browser.grab().toImage()
+        places = product(range(5, image.width() - 20, 5), range(0, image.height(), 5))
+        pixels = [image.pixelColor(x, y) for x, y in places]
+        return {(pixel.red() > 200, pixel.green() > 200) for pixel in pixels if pixel.blue() < 60}
+
+    desk.until(lambda: (True, False) in colours())
+    assert (False, True) not in colours()
+    assert browser.horizontalScrollBar().maximum() == 0
+    dialog.close()
+
+
+def test_parameters_of_another_step_leave_no_window_behind(desk: Any, study_file: Path) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    desk.open(study_file)
+    panel = unfold(desk)
+    before = {id(widget) for widget in QApplication.topLevelWidgets() if widget.isVisible()}
+    panel.add_step("window")
+    panel.add_step("median")
+    for _ in range(5):
+        QApplication.processEvents()
+    assert [w for w in QApplication.topLevelWidgets() if w.isVisible() and id(w) not in before] == []

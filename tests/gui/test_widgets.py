@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from qtpy.QtWidgets import QComboBox
+from superqt import QCollapsible
 
+from napari_lesion.core.errors import LesionError
 from napari_lesion.core.parameters import Param
 from napari_lesion.gui.preferences import Preferences, load_preferences
+from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.forms import ParameterForm
 from napari_lesion.gui.widgets.theme import palette_of
 from napari_lesion.gui.widgets.threshold import ThresholdSlider, describe
 from napari_lesion.workflow.detect import DetectParameters
-from napari_lesion.workflow.models import OperatingPoint
+from napari_lesion.workflow.models import OperatingPoint, find_model
 from napari_lesion.workflow.open_study import SeriesInfo
 
 pytestmark = pytest.mark.gui
+
+TITLES = (("a", "Spleen"), ("b", "Spleen"), ("c", "Liver"))
 
 
 @dataclass(frozen=True)
@@ -113,3 +119,32 @@ def luminance(colour: str) -> float:
     parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_models_of_one_title_are_told_apart_and_an_old_error_goes_with_its_model(qtbot: Any) -> None:
+    panel = DetectPanel(DetectParameters())
+    qtbot.addWidget(panel)
+    models = [replace(find_model(None), name=name, path=Path(name), title=title) for name, title in TITLES]
+    panel.show_models(models, 0)
+    box = panel.findChild(QComboBox)
+    assert [box.itemText(k) for k in range(box.count())] == ["Spleen (a)", "Spleen (b)", "Liver"]
+    panel.show_model(models[0])
+    panel.show_error(LesionError("It does not fit"))
+    panel.show_model(models[0])
+    assert panel.said == "It does not fit."
+    panel.show_model(models[2])
+    assert panel.said == ""
+
+
+def test_arrows_of_folded_panels_stand_out(desk: Any) -> None:
+    """Qt's own palette, whose colour they take otherwise, is black also in the dark theme."""
+    desk.viewer.theme = "dark"
+    folded = desk.dock.findChildren(QCollapsible)
+    assert len(folded) >= 5
+    for panel in folded:
+        for arrow in (panel.collapsedIcon(), panel.expandedIcon()):
+            image = arrow.pixmap(18, 18).toImage()
+            pixels = [image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height())]
+            drawn = [pixel.lightness() for pixel in pixels if pixel.alpha() > 250]
+            assert drawn
+            assert min(drawn) > 180

@@ -52,6 +52,19 @@ def test_a_bundle_without_a_card_gets_one_from_its_metadata(tmp_path: Path) -> N
     assert card.text.rstrip().endswith(f"*{RESEARCH}*")
 
 
+def test_the_pictures_of_a_card_are_those_inside_its_folder(tmp_path: Path) -> None:
+    text = "![Curve](curve.png) ![](deep/map.jpg) ![x](../LICENSE) ![y](https://a.b/c.png) ![z](gone.png) [l](a.txt)"
+    root = stranger(tmp_path / "mine", {}, text)
+    (root / "LICENSE").write_text("x")
+    (root / "docs" / "deep").mkdir()
+    for name in ("curve.png", "deep/map.jpg", "a.txt"):
+        (root / "docs" / name).write_bytes(b"x")
+    card = read_card(root)
+    assert card.pictures == (root / "docs" / "curve.png", root / "docs" / "deep" / "map.jpg")
+    assert card.beside("../LICENSE") is None
+    assert card.beside("") is None
+
+
 def test_patients_that_the_card_does_not_name_are_added(tmp_path: Path) -> None:
     own = {"napari_lesion": {"training_patients": ["A-1", "B-2"]}}
     card = read_card(stranger(tmp_path / "mine", own, "# Mine\n\nTrained on A-1. Research use only."))

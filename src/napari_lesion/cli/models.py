@@ -91,11 +91,16 @@ def card(
 ) -> None:
     """Print the model card: intended use, training data and patients, and what was measured.
 
-    A bundle without a card gets one from its metadata.
+    A bundle without a card gets one from its metadata. Where its pictures lie is said at the end.
     """
     from napari_lesion.workflow.models import card_of
 
-    say(card_of(name).text.rstrip())
+    found = card_of(name)
+    say(found.text.rstrip())
+    if found.pictures:
+        say("\nPictures of this card:")
+    for path in found.pictures:
+        say(f"  {path}")
 
 
 @models.command()

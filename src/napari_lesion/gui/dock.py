@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, QSize
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from napari_lesion.gui.controller import DockController
 from napari_lesion.gui.preferences import load_preferences
@@ -18,6 +19,7 @@ from napari_lesion.gui.widgets.correct import CorrectPanel
 from napari_lesion.gui.widgets.detect import DetectPanel
 from napari_lesion.gui.widgets.explain import ExplainPanel
 from napari_lesion.gui.widgets.export import ExportPanel
+from napari_lesion.gui.widgets.icons import icon
 from napari_lesion.gui.widgets.lesions import LesionsPanel
 from napari_lesion.gui.widgets.parts import line, rule, say
 from napari_lesion.gui.widgets.planes import PlanesPanel
@@ -168,3 +170,7 @@ class LesionDock(QWidget):
         self.setStyleSheet(f"{style_sheet(palette)} QTableView, Plot {{ font-size: {points}pt; }}")
         for panel in (self.study, self.detect, self.lesions, self.selected, self.correct, self.export):
             panel.set_palette(palette)
+        for folded in self.findChildren(QCollapsible):
+            # Its own arrows take the colour of Qt's palette, which is black on napari's dark buttons.
+            folded.setCollapsedIcon(icon("folded", palette.text))
+            folded.setExpandedIcon(icon("unfolded", palette.text))

@@ -28,7 +28,7 @@ from napari_lesion.workflow.study import Study
 UNITS = ("mm", "mm", "mm")
 LABELS_NAME = "Lesions"
 SPREAD_NAME = "Spread of the model"
-HEAT_OPACITY = 0.6
+HEAT_OPACITY = 0.7
 VOLUME_KEY = "napari_lesion_volume"
 PLANES = ("Axial", "Coronal", "Sagittal")
 SIDES = (("S", "I"), ("A", "P"), ("R", "L"))
@@ -150,8 +150,8 @@ class LayerBridge:
             self.view.apply(heat.array),
             name=f"{heat.name} of the rating",
             contrast_limits=(0, 1),
-            colormap="inferno",
-            blending="additive",
+            colormap=heat_colours(),
+            blending="translucent_no_depth",
             opacity=HEAT_OPACITY,
             translate=tuple(start * edge for start, edge in zip(first, self.view.spacing, strict=True)),
             **self._placing(),
@@ -401,3 +401,13 @@ def _zoom(present: float, canvas_px: float, extent_mm: float) -> float:
     if KEEP_ZOOM_BETWEEN[0] <= share <= KEEP_ZOOM_BETWEEN[1] and wide_enough:
         return present
     return canvas_px / max(SMALLEST_VIEW_MM, extent_mm / EXTENT_SHARE)
+
+
+def heat_colours() -> Any:
+    """Colours of a map, clear where it is low; added to the grey of a nodule, which is bright, all would be white."""
+    from napari.utils.colormaps import Colormap, ensure_colormap
+
+    steps = np.linspace(0, 1, 64)
+    colours = np.array(ensure_colormap("plasma").map(steps))
+    colours[:, 3] = np.clip(1.5 * steps, 0, 1)
+    return Colormap(colours, name="plasma from clear")

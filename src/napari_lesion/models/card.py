@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from napari_lesion.models.metadata import OWN_KEY
 from napari_lesion.models.safety import inside
 
 LARGEST_BYTES: Final = 1 << 20
+PICTURE: Final = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 RESEARCH: Final = "Research use only. Not a medical device; not for diagnosis."
 STATED: Final = (
     ("task", "Task"),
@@ -52,6 +54,17 @@ class ModelCard:
     text: str
     folder: Path
     written: bool
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """Files of the pictures that it shows, in order."""
+        found = (self.beside(name) for name in PICTURE.findall(self.text))
+        return tuple(path for path in found if path is not None)
+
+    def beside(self, name: str) -> Path | None:
+        """A file that the card names, inside its own folder; None for anything else."""
+        path = (self.folder / name).resolve()
+        return path if name and path.is_file() and path.is_relative_to(self.folder.resolve()) else None
 
 
 def read_card(root: Path) -> ModelCard:

@@ -17,6 +17,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.volume import Modality
 from napari_lesion.evaluation.detection import Matching, match_lesions
+from napari_lesion.evaluation.picture import Picture, take_picture
 from napari_lesion.evaluation.segmentation import compare_masks
 from napari_lesion.evaluation.summary import CaseFigures
 from napari_lesion.inference.candidates import find_candidates
@@ -27,7 +28,6 @@ from napari_lesion.io.masks import read_labels
 from napari_lesion.models.training_data import TrainingData
 from napari_lesion.workflow.channels import Images
 from napari_lesion.workflow.detect import Detection, DetectRequest, detect_lesions
-from napari_lesion.workflow.evaluate_picture import Picture, take_picture
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.open_study import OpenRequest, open_study
 from napari_lesion.workflow.parameters import DetectParameters, EvaluateParameters

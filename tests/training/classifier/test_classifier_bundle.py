@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.inference.rating.heads import Heads, apply_heads, calibration_from_json
 from napari_lesion.inference.trees import Trees
 from napari_lesion.training.classifier.bundle import gather, shipped_weights, write_bundle
+from napari_lesion.training.classifier.card import write_card
 from napari_lesion.training.classifier.cross_validate import NETWORK, report, sources, without_nan
 from napari_lesion.training.classifier.fit import TrainingSet
 from napari_lesion.training.classifier.fold_scores import cross_fitted
@@ -85,6 +87,44 @@ def test_card_names_every_patient_and_figure(finished: tuple[Path, Path, Trainin
     for model in figures["models"].values():
         assert f"{model['suspicious']['all sizes']['auc_interval']['value']:.3f}" in card
         assert f"{model['texture']['balanced_accuracy']['value']:.3f}" in card
+
+
+def test_the_card_takes_in_what_is_reached_on_masks_of_the_detector(
+    finished: tuple[Path, Path, TrainingSet], tmp_path: Path
+) -> None:
+    _, bundle, _ = finished
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    before = (copy / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "masks of the detector" not in before.lower()
+
+    def interval(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+    def side(value: float) -> dict[str, object]:
+        suspicious = {"all sizes": {"n": 51, "auc_interval": interval(value)}}
+        return {"suspicious": suspicious, "texture": {"n": 77, "balanced_accuracy": interval(value - 0.2)}}
+
+    change = {"auc": {"all sizes": interval(-0.031)}, "texture_balanced_accuracy": interval(-0.057)}
+    model = {"readers": side(0.912), "found": side(0.881), "change": change}
+    about = {"cubes": 101, "found": 94, "agreed": 78, "threshold": 0.2, "detector_dice": 0.75, "missed": []}
+    report = {**about, "models": {NETWORK: model}}
+    (copy / "docs" / "found_masks.json").write_text(json.dumps(report), encoding="utf-8")
+    card = write_card(copy, TINY).read_text(encoding="utf-8")
+    for words in ("finds 94 of 101", "0.912", "0.881", "-0.031", "-0.057", "(51)", "(77)"):
+        assert words in card
+
+
+def test_a_new_bundle_keeps_no_report_of_another_run(
+    finished: tuple[Path, Path, TrainingSet], tmp_path: Path
+) -> None:
+    run, bundle, data = finished
+    figures = json.loads((bundle / "docs" / "figures.json").read_text(encoding="utf-8"))
+    random = np.random.default_rng(4)
+    measures = Measures(("diameter", "noise"), np.stack([_diameters(data), random.normal(size=100)], 1).astype("f4"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "found_masks.json").write_text("{}", encoding="utf-8")
+    write_bundle(tmp_path, gather(data.nodules, measures, run, figures, TINY))
+    assert not (tmp_path / "docs" / "found_masks.json").exists()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # MONAI's readers name decoders that are not installed

@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext, Progress
-from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
+from napari_lesion.gui.presenters.jobs import JobRunner, run_shown
 from napari_lesion.gui.session import Session
 from napari_lesion.workflow.models import BundleInfo
 from napari_lesion.workflow.parameters import AdaptParameters
@@ -119,12 +119,10 @@ class AdaptPresenter:
             return
         try:
             job = _job(model, study, tuple(self._exports), self._view.name(), self._view.parameters())
-            listener = JobListener(self._done, self._failed, self._view.show_progress, self._cancelled)
-            self._runner.start(TITLE, job, listener)
         except LesionError as error:
             self._view.show_error(error)
             return
-        self._view.show_running(True)
+        run_shown(self._runner, self._view, TITLE, job, self._done, self.show)
 
     def cancel(self) -> None:
         """Stop it; started again with the same studies, it continues."""
@@ -140,18 +138,9 @@ class AdaptPresenter:
         from napari_lesion.workflow.adapt import Adapted
 
         assert isinstance(result, Adapted)
-        self._view.show_running(False)
         self._view.show_result(result.sentence, kept=result.path is not None)
         if result.path is not None:
             self.kept.emit(result.path.name)
-
-    def _failed(self, error: LesionError) -> None:
-        self._view.show_running(False)
-        self._view.show_error(error)
-
-    def _cancelled(self) -> None:
-        self._view.show_running(False)
-        self.show()
 
     def _on_study(self, _study: Study | None) -> None:
         self._view.show_running(False)

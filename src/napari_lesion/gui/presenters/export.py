@@ -9,7 +9,7 @@ from typing import Protocol
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import Progress
-from napari_lesion.gui.presenters.jobs import JobBusyError, JobListener, JobRunner
+from napari_lesion.gui.presenters.jobs import JobBusyError, JobRunner, run_shown
 from napari_lesion.gui.presenters.queue import TITLE as DETECTION
 from napari_lesion.gui.session import Session
 from napari_lesion.workflow.export import ExportParameters, ExportRequest, ExportResult, export_study, install_export
@@ -108,32 +108,15 @@ class ExportPresenter:
         if study is None:
             return
         job = partial(export_study, ExportRequest(study, folder, self._view.parameters()))
-        listener = JobListener(
-            partial(self._exported, study), self._failed, self._view.show_progress, self._cancelled
-        )
-        try:
-            self._runner.start(TITLE, job, listener)
-        except LesionError as error:
-            self._view.show_error(error)
-            return
-        self._view.show_running(True)
+        run_shown(self._runner, self._view, TITLE, job, partial(self._exported, study), self.show)
 
     def _exported(self, study: Study, result: ExportResult) -> None:
-        self._view.show_running(False)
         self._folder = result.folder
         self._last = f"{result.sentence} ({result.folder})"
         if self._session.is_open(study):
             install_export(study, result)
             self._session.measured()
             self._session.exported_now()
-        self.show()
-
-    def _failed(self, error: LesionError) -> None:
-        self._view.show_running(False)
-        self._view.show_error(error)
-
-    def _cancelled(self) -> None:
-        self._view.show_running(False)
         self.show()
 
     def _suggestion(self, study: Study) -> Path:

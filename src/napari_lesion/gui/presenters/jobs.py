@@ -77,3 +77,58 @@ class JobRunner(Protocol):
     def abandon(self) -> None:
         """Ask the running job to stop, and drop whatever it still says."""
         ...
+
+
+class RunningView(Protocol):
+    """A panel with a job of its own, as `run_shown` knows it."""
+
+    def show_running(self, running: bool) -> None:
+        """Show that it runs, or no longer does."""
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far it is."""
+
+    def show_error(self, error: LesionError) -> None:
+        """Show why it did not run."""
+
+
+def run_shown(
+    runner: JobRunner,
+    view: RunningView,
+    title: str,
+    job: Job,
+    returned: Callable[[Any], None],
+    cancelled: Callable[[], None],
+) -> None:
+    """Start a job whose panel shows that it runs, how far it is and why it failed.
+
+    Parameters
+    ----------
+    runner
+        Runs it; when it is busy, the panel says so.
+    view
+        The panel; it is told that nothing runs any more before anything else that the end of the job brings.
+    title, job
+        What is run.
+    returned, cancelled
+        Called when the job came back, and when it was stopped.
+    """
+
+    def done(result: Any) -> None:
+        view.show_running(False)
+        returned(result)
+
+    def failed(error: LesionError) -> None:
+        view.show_running(False)
+        view.show_error(error)
+
+    def stopped() -> None:
+        view.show_running(False)
+        cancelled()
+
+    try:
+        runner.start(title, job, JobListener(done, failed, view.show_progress, stopped))
+    except LesionError as error:
+        view.show_error(error)
+        return
+    view.show_running(True)

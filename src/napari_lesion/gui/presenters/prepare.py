@@ -10,7 +10,7 @@ import numpy as np
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import JobContext, Progress
 from napari_lesion.core.volume import Volume
-from napari_lesion.gui.presenters.jobs import JobListener, JobRunner
+from napari_lesion.gui.presenters.jobs import JobListener, JobRunner, run_shown
 from napari_lesion.gui.presenters.selected import Later
 from napari_lesion.gui.session import Session
 from napari_lesion.workflow.prepare import Chain, Previewer, SlicePreview, prepare
@@ -141,15 +141,8 @@ class PreparePresenter:
         study, chain = self._session.study, self._view.chain()
         if study is None or not chain:
             return
-        listener = JobListener(
-            partial(self._applied, study, chain), self._failed, self._view.show_progress, self._cancelled
-        )
-        try:
-            self._runner.start("Preparing the image", partial(_prepare, study.volume, chain), listener)
-        except LesionError as error:
-            self._view.show_error(error)
-            return
-        self._view.show_running(True)
+        job, applied = partial(_prepare, study.volume, chain), partial(self._applied, study, chain)
+        run_shown(self._runner, self._view, "Preparing the image", job, applied, self._cancelled)
 
     def cancel(self) -> None:
         """Stop preparing."""
@@ -196,17 +189,11 @@ class PreparePresenter:
         self._layers.show_preview(None)
 
     def _applied(self, study: Study, chain: Chain, made: Volume) -> None:
-        self._view.show_running(False)
         if self._session.is_open(study):
             self._layers.add(made, chain.text)
             self._view.show_state(f"New layer: {chain.text}. {ORIGINAL}")
 
-    def _failed(self, error: LesionError) -> None:
-        self._view.show_running(False)
-        self._view.show_error(error)
-
     def _cancelled(self) -> None:
-        self._view.show_running(False)
         self._view.show_state("Cancelled; nothing was changed.")
 
     def _on_study(self, study: Study | None) -> None:

@@ -22,21 +22,22 @@ class CardBrowser(QTextBrowser):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = Path()
+        self._card: ModelCard | None = None
         self.setOpenLinks(False)
         self.anchorClicked.connect(self._follow)
 
     def show_card(self, card: ModelCard) -> None:
         """Show a card from its beginning."""
-        self._folder = card.folder
+        self._card = card
         self.document().setMarkdown(card.text, FEATURES)
+        wrap_code(self.document())
         self.moveCursor(QTextCursor.MoveOperation.Start)
 
     def loadResource(self, kind: int, url: QUrl) -> Any:
         """Pictures beside the card; nothing else, and nothing remote."""
         name = url.path() if url.isLocalFile() or url.isRelative() else ""
-        path = (self._folder / name).resolve()
-        if not name or not path.is_file() or not path.is_relative_to(self._folder.resolve()):
+        path = self._card.beside(name) if self._card is not None else None
+        if path is None:
             return None
         return super().loadResource(kind, QUrl.fromLocalFile(str(path)))
 
@@ -46,6 +47,17 @@ class CardBrowser(QTextBrowser):
             QDesktopServices.openUrl(url)
         elif url.fragment():
             self.scrollToAnchor(url.fragment())
+
+
+def wrap_code(document: QTextDocument) -> None:
+    """Let long lines of code break: a command is read as a whole, without scrolling to the side."""
+    block = document.begin()
+    while block.isValid():
+        shape = block.blockFormat()
+        if shape.nonBreakableLines():
+            shape.setNonBreakableLines(False)
+            QTextCursor(block).setBlockFormat(shape)
+        block = block.next()
 
 
 class CardDialog(QDialog):

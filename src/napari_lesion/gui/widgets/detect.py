@@ -70,13 +70,17 @@ class DetectPanel(QWidget):
         """Fill the choice of models."""
         self._models.blockSignals(True)
         self._models.clear()
-        for model in models:
-            self._models.addItem(model.title or model.name)
+        titles = [model.title or model.name for model in models]
+        for model, title in zip(models, titles, strict=True):
+            self._models.addItem(f"{title} ({model.name})" if titles.count(title) > 1 else title)
         self._models.setCurrentIndex(chosen if models else -1)
         self._models.blockSignals(False)
 
     def show_model(self, model: BundleInfo) -> None:
         """Show defaults and operating points of the chosen model."""
+        if self._model is not None and self._model.path != model.path and self._message.property("role") == "error":
+            # What kept another model from running says nothing of this one.
+            say(self._message, "", "dim")
         self._model = model
         self._models.setToolTip(model.description or model.title)
         self._slider.set_points(model.operating_points)

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_lesion.core.errors import LesionError
+from napari_lesion.gui.widgets.folding import FoldingPanel
 from napari_lesion.gui.widgets.parts import line, row, say
 from napari_lesion.workflow.explain import GRAD_CAM, OCCLUSION, Explanation, Neighbour, driver_words, effect_words
 
@@ -25,7 +25,7 @@ BUTTON_TIP = (
 )
 
 
-class ExplainPanel(QCollapsible):
+class ExplainPanel(FoldingPanel):
     """Why the selected lesion was rated as it was; folded at first. Implements `ExplainView`."""
 
     explain_clicked = Signal()
@@ -33,11 +33,7 @@ class ExplainPanel(QCollapsible):
 
     def __init__(self) -> None:
         super().__init__("Why this rating")
-        self.setDuration(0)
         self.toggleButton().setToolTip("How readers would rate the selected nodule, and what that rests on")
-        self.setContentsMargins(0, 0, 0, 0)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.layout().setSpacing(0)
         self.button = QPushButton("Explain the rating")
         self.button.setToolTip(BUTTON_TIP)
         self.maps = QComboBox()

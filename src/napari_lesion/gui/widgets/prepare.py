@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -16,22 +16,20 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_lesion.core.errors import LesionError
 from napari_lesion.core.jobs import Progress
 from napari_lesion.gui import actions
+from napari_lesion.gui.widgets.folding import FoldingPanel
 from napari_lesion.gui.widgets.forms import ParameterForm
 from napari_lesion.gui.widgets.parts import line, row, say
 from napari_lesion.workflow.prepare import STEPS, Chain, Chosen
 
 LIST_HEIGHT = 74
-NO_LIMIT = 16_777_215
-"""QWIDGETSIZE_MAX of Qt."""
 NOTE = "Steps on a copy of the image; the original stays, and measurements are always made on it."
 
 
-class PreparePanel(QCollapsible):
+class PreparePanel(FoldingPanel):
     """A chain of steps; folded at first. Implements `PrepareView`."""
 
     chain_changed = Signal()
@@ -42,12 +40,8 @@ class PreparePanel(QCollapsible):
 
     def __init__(self) -> None:
         super().__init__(actions.PREPARE.title)
-        self.setDuration(0)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.toggleButton().setToolTip(actions.PREPARE.tool_tip)
-        self.setContentsMargins(0, 0, 0, 0)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.layout().setSpacing(0)
         self._chosen: list[Chosen] = []
         self._form: ParameterForm[Any] | None = None
         self._smallest = 0.0
@@ -95,20 +89,6 @@ class PreparePanel(QCollapsible):
     def said(self) -> str:
         """The message that stands in the panel."""
         return str(self._state.text())
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Grow with the form of another step: superqt fixes the height at which the section was unfolded."""
-        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest) and self.isExpanded():
-            self.content().setMaximumHeight(NO_LIMIT)
-            return False
-        return bool(super().eventFilter(watched, event))
-
-    def turn(self) -> None:
-        """Fold or unfold, as the key does."""
-        if self.isExpanded():
-            self.collapse(animate=False)
-        else:
-            self.expand(animate=False)
 
     def add_step(self, name: str) -> None:
         """Put a step behind the others."""
@@ -205,8 +185,9 @@ class PreparePanel(QCollapsible):
     def _show_form(self, index: int) -> None:
         """Show what can be chosen in one step."""
         if self._form is not None:
+            # Without a parent it would stand on the screen as a window until it is deleted.
             self._form_layout.removeWidget(self._form.native)
-            self._form.native.setParent(None)
+            self._form.native.hide()
             self._form.native.deleteLater()
             self._form = None
         if not 0 <= index < len(self._chosen):
@@ -245,6 +226,4 @@ class PreparePanel(QCollapsible):
 
     def _on_toggled(self, unfolded: bool) -> None:
         """What nobody sees is not previewed."""
-        if unfolded:
-            self.content().setMaximumHeight(NO_LIMIT)
         self.preview_chosen.emit(unfolded and self._preview.isChecked())

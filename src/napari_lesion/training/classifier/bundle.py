@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +19,10 @@ from napari_lesion.core.errors import InputError
 from napari_lesion.inference.rating.heads import Heads
 from napari_lesion.training.bundle import half_precision, write_configs
 from napari_lesion.training.checkpoints import load_weights, save_atomically
-from napari_lesion.training.classifier.bundle_config import LIMITS, inference_config, metadata
+from napari_lesion.training.classifier.bundle_config import inference_config, metadata
+from napari_lesion.training.classifier.card import BESIDE, FIGURES, write_card
 from napari_lesion.training.classifier.cross_validate import (
     BOOSTED,
-    DIAMETER,
     ENSEMBLE,
     NETWORK,
     boosted_without,
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
 
 LINEAR = ("temperature", "platt")
 """Calibrations that a bundle can state; steps would tie lesions."""
-
-TEMPLATE = "card.md.j2"
-HISTORY = "history.md"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +64,7 @@ class Shipped:
     patients
         Everyone who was trained on.
     beside
-        Further reports that the card names: ``cross_fitted`` of `cross_validate`, ``cubes`` of `check_cubes`.
+        Further reports by their name among `napari_lesion.training.classifier.card.BESIDE`.
     """
 
     recipe: Recipe
@@ -152,43 +148,16 @@ def write_bundle(folder: Path, shipped: Shipped) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     save_atomically(shipped.networks, folder / "models" / "model.pt")
     np.savez_compressed(folder / "models" / "trees.npz", allow_pickle=False, **shipped.trees)
-    for name, content in {"figures": shipped.figures, **shipped.beside}.items():
+    for name in BESIDE:
+        # The card reads what is there: a report of an earlier run must not stay.
+        (folder / "docs" / f"{name}.json").unlink(missing_ok=True)
+    for name, content in {FIGURES: shipped.figures, **shipped.beside}.items():
         (folder / "docs" / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    write_card(folder, shipped)
+    write_card(folder, shipped.recipe)
 
 
 def _plain(heads: Heads) -> dict[str, Any]:
     return {name: getattr(heads, name).to_json() for name in ("suspicious", "texture", "calcified")}
-
-
-def write_card(folder: Path, shipped: Shipped) -> Path:
-    """Write ``docs/README.md`` from the figures and ``docs/history.md``, when that is there."""
-    import jinja2
-
-    text = (files("napari_lesion.training.classifier") / TEMPLATE).read_text(encoding="utf-8")
-    history = folder / "docs" / HISTORY
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.filters["figure"] = _figure
-    card = environment.from_string(text).render(
-        recipe=shipped.recipe,
-        figures=shipped.figures,
-        beside=shipped.beside,
-        limits=LIMITS,
-        models=[name for name in (DIAMETER, BOOSTED, NETWORK, ENSEMBLE) if name in shipped.figures["models"]],
-        best=ENSEMBLE,
-        members=len(shipped.networks),
-        parameters=sum(value.numel() for value in next(iter(shipped.networks.values())).values()),
-        patients=shipped.patients,
-        history=history.read_text(encoding="utf-8") if history.is_file() else "",
-    )
-    path = folder / "docs" / "README.md"
-    path.write_text(card, encoding="utf-8")
-    return path
-
-
-def _figure(value: float | None, digits: int = 3) -> str:
-    """A number for a table; a dash where it is not defined."""
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def main(

@@ -43,6 +43,8 @@ TEMPLATE = "detector_card.md.j2"
 FIGURES = "figures.json"
 WHOLE_SCAN = "whole_scan.json"
 HISTORY = "history.md"
+GALLERY = "gallery.json"
+"""What `napari_lesion.training.detector.gallery` says of its pictures."""
 VERSION = "0.2.0"
 TITLE = "Lung nodules, CT"
 SENSITIVE, SPECIFIC = 0.05, 0.5
@@ -142,13 +144,13 @@ def write_training_data(folder: Path, cases: Sequence[Case], patients: Sequence[
 
 
 def write_card(folder: Path, config: CropConfig) -> None:
-    """Write ``docs/README.md`` from the metadata and the files in ``docs``; the whole scan may be missing."""
+    """Write ``docs/README.md`` from the metadata and the files in ``docs``; whole scan and gallery may be missing."""
     import jinja2
 
     text = (files("napari_lesion.training.presets") / TEMPLATE).read_text(encoding="utf-8")
     stated = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
     docs = folder / "docs"
-    scan, history = docs / WHOLE_SCAN, docs / HISTORY
+    scan, gallery, history = docs / WHOLE_SCAN, docs / GALLERY, docs / HISTORY
     network = build_crop_network(config, 3)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     card = environment.from_string(text).render(
@@ -160,6 +162,7 @@ def write_card(folder: Path, config: CropConfig) -> None:
         stretches=config.stretches,
         figures=json.loads((docs / FIGURES).read_text(encoding="utf-8")),
         scan=json.loads(scan.read_text(encoding="utf-8")) if scan.is_file() else None,
+        gallery=json.loads(gallery.read_text(encoding="utf-8")) if gallery.is_file() else None,
         history=history.read_text(encoding="utf-8") if history.is_file() else "",
     )
     (docs / "README.md").write_text(card, encoding="utf-8")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import typer
 
 from napari_lesion.core.errors import InputError
-from napari_lesion.inference.marks import find_marks
+from napari_lesion.inference.marks import Mark, find_marks
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.detector.config import CropConfig, build_crop_network, read_record
@@ -103,16 +103,20 @@ def see_case(scene: Scene, probability: FloatArray, intensity: Intensity, reader
 
 def seen_marks(scene: Scene, probability: FloatArray, intensity: Intensity, level: float) -> list[SeenMark]:
     """Marks of a case at one level."""
-    lesion, air = scene.label == LESION, intensity.scaled(AIR_HU)
-    total = int(lesion.sum())
-    seen = []
+    return [seen for _, seen in marks_in_place(scene, probability, intensity, level)]
+
+
+def marks_in_place(
+    scene: Scene, probability: FloatArray, intensity: Intensity, level: float
+) -> Iterator[tuple[Mark, SeenMark]]:
+    """Marks of a case at one level, each with where it lies."""
+    total, air = int((scene.label == LESION).sum()), intensity.scaled(AIR_HU)
     for mark in find_marks(probability, scene.image, air, (1.0, 1.0, 1.0), level, MIN_VOXELS):
         label = scene.label[mark.box][mark.mask]
         voxels, overlap = int(mark.mask.sum()), int((label == LESION).sum())
         doubtful = not overlap and bool((label == IGNORE).any())
         iou = overlap / (voxels + total - overlap)
-        seen.append(SeenMark(tuple(map(float, mark.features)), voxels, overlap, iou, doubtful))
-    return seen
+        yield mark, SeenMark(tuple(map(float, mark.features)), voxels, overlap, iou, doubtful)
 
 
 def last_weights(run: Path, config: CropConfig) -> dict[str, torch.Tensor]:

@@ -78,13 +78,20 @@ class ScoredCase:
         return list(zip(self.case.marks[str(self.level)], self.scores, strict=True))
 
 
+def fold_rules(reports: Reports, level: float) -> dict[int, MarkScore]:
+    """Model of the marks for each fold, fitted on the other folds."""
+    return {
+        fold: fit_mark_score([case for other, rest in reports.items() if other != fold for case in rest], level)
+        for fold in sorted(reports)
+    }
+
+
 def score_folds(reports: Reports, level: float) -> list[ScoredCase]:
     """Give every mark its probability, by the model of the other folds."""
-    scored = []
+    rules, scored = fold_rules(reports, level), []
     for fold, cases in sorted(reports.items()):
-        rule = fit_mark_score([case for other, rest in reports.items() if other != fold for case in rest], level)
         for case in cases:
-            scores = tuple(score_of(mark, rule) for mark in case.marks[str(level)])
+            scores = tuple(score_of(mark, rules[fold]) for mark in case.marks[str(level)])
             scored.append(ScoredCase(case, fold, level, scores))
     return scored
 
@@ -135,6 +142,7 @@ def pool(reports: Reports, level: float, threshold: float | None = None) -> dict
         "froc_scans": _froc([scan for scan in scans if scan.case.lesion_voxels], scans),
         "calibration_error": _calibration(scored),
         "marks": _mark_counts(scored),
+        "mark_scores": {str(fold): asdict(rule) for fold, rule in fold_rules(reports, level).items()},
         "cases": [_row(case, threshold) for case in scored],
     }
 
@@ -169,19 +177,20 @@ def _by_fold(agreed: Sequence[ScoredCase], threshold: float) -> list[dict[str, A
     ]
 
 
-def _diameter(voxels: int) -> float:
+def ball_diameter(voxels: int) -> float:
     """Diameter of a ball of this volume, mm."""
     return float((6 * voxels / math.pi) ** (1 / 3))
 
 
 def _of_size(agreed: Sequence[ScoredCase], low: float, high: float, threshold: float) -> dict[str, Any]:
-    group = [case for case in agreed if low <= _diameter(case.case.lesion_voxels) < high]
+    group = [case for case in agreed if low <= ball_diameter(case.case.lesion_voxels) < high]
     return {
         "from_mm": low,
         "to_mm": high if math.isfinite(high) else None,
         "nodules": len(group),
         "dice": float(np.mean([case.dice(threshold) for case in group])) if group else None,
         "sensitivity": float(np.mean([case.dice(threshold) > 0 for case in group])) if group else None,
+        "sensitivity_interval": _interval(group, lambda case: float(case.dice(threshold) > 0)) if group else None,
     }
 
 
@@ -232,7 +241,7 @@ def _row(case: ScoredCase, threshold: float) -> dict[str, Any]:
         "fold": case.fold,
         "kind": case.case.kind,
         "n_readers": case.case.n_readers,
-        "diameter_mm": round(_diameter(case.case.lesion_voxels), 1) if outlined else None,
+        "diameter_mm": round(ball_diameter(case.case.lesion_voxels), 1) if outlined else None,
         "dice": round(case.dice(threshold), 4) if outlined else None,
         "readers_dice": case.case.readers_dice,
         "probability": case.found_at(),

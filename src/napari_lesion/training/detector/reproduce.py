@@ -12,6 +12,7 @@ import typer
 
 from napari_lesion.training.detector.__main__ import main as train
 from napari_lesion.training.detector.bundle import main as write
+from napari_lesion.training.detector.gallery import main as picture
 from napari_lesion.training.detector.measure import LEVELS
 from napari_lesion.training.detector.measure import main as measure
 from napari_lesion.training.folds import N_FOLDS
@@ -38,6 +39,7 @@ def main(
             measure(data, out / f"fold{fold}", reports[-1])
     train(data, out / "all", preset, NONE, device)
     write(reports, data, out / "all", out / "bundle", level, threshold)
+    picture([out / f"fold{fold}" for fold in range(N_FOLDS)], data, out / "bundle")
 
 
 if __name__ == "__main__":
