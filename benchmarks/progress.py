@@ -55,10 +55,10 @@ class Both(JobContext):
         super().__init__()
         self._watchers = watchers
 
-    def step(self, stage: str, done: int = 0, total: int = 0) -> None:
+    def step(self, stage: str, done: int = 0, total: int = 0, parts: int = 1) -> None:
         """As `JobContext.step`, for all watchers."""
         for watcher in self._watchers:
-            watcher.context.step(stage, done, total)
+            watcher.context.step(stage, done, total, parts)
 
 
 def main() -> None:

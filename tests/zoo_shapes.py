@@ -144,6 +144,35 @@ def spleen() -> dict[str, Any]:
     )
 
 
+def named_otherwise() -> dict[str, Any]:
+    """The spleen bundle under names of its own: only its workflow says which part is which."""
+    config = spleen()
+    steps = config.pop("postprocessing")["transforms"]
+    back = {**invert(False), "transform": "@val_transforms"}
+    del config["network"]
+    config["imports"] = [*IMPORTS, "$from pathlib import Path"]
+    config["net"] = config.pop("network_def")
+    config["val_transforms"] = config.pop("preprocessing")
+    config["post_transforms"] = chain(*(back if step["_target_"] == "Invertd" else step for step in steps))
+    config["val_dataset"] = {**config.pop("dataset"), "transform": "@val_transforms"}
+    config["val_loader"] = {**config.pop("dataloader"), "dataset": "@val_dataset"}
+    config["validator"] = {
+        **config.pop("evaluator"),
+        "val_data_loader": "@val_loader",
+        "network": "$@net.to(@device)",
+        "inferer": config.pop("inferer"),
+        "postprocessing": "@post_transforms",
+    }
+    config["checkpointloader"] = {
+        "_target_": "CheckpointLoader",
+        "load_path": "$str(Path(@bundle_root) / 'models' / 'model.pt')",
+        "load_dict": {"model": "@net"},
+    }
+    config["initialize"] = ["$@checkpointloader(@validator)"]
+    config["run"] = ["$@validator.run()"]
+    return config
+
+
 def whole_body() -> dict[str, Any]:
     """Many classes, spacing and weights by expression, values scaled by their own range."""
     normalise = {"_target_": "NormalizeIntensityd", "keys": "@image_key", "nonzero": True}
@@ -165,6 +194,26 @@ def whole_body() -> dict[str, Any]:
         pixdim="$[1.5, 1.5, 1.5] if @displayable_configs#highres else [3.0, 3.0, 3.0]",
         checkpointloader=loader,
         modelname="$'model.pt' if @displayable_configs#highres else 'model_lowres.pt'",
+    )
+
+
+def swin() -> dict[str, Any]:
+    """A network with attention, an argument that MONAI has dropped since, and a reader that is named."""
+    network = {
+        "_target_": "SwinUNETR",
+        "spatial_dims": 3,
+        "img_size": 96,
+        "in_channels": 1,
+        "out_channels": 3,
+        "feature_size": 12,
+        "depths": [1, 1, 1, 1],
+        "use_checkpoint": False,
+    }
+    return base(
+        network,
+        chain({**LOAD, "reader": "ITKReader"}, CHANNEL, ORIENT, spacing([1.5, 1.5, 2.0]), window(-175, 250), TYPED),
+        sliding([64, 64, 64]),
+        chain(SOFTMAX, invert(False), ARGMAX, SAVE),
     )
 
 

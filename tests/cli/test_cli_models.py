@@ -37,6 +37,15 @@ def test_check_names_what_would_run(run: Run, tmp_path: Path) -> None:
         assert words in result.stdout
 
 
+def test_check_says_that_there_is_no_network(run: Run, tmp_path: Path) -> None:
+    """Some bundles of the zoo make images and have none that takes one."""
+    config = {key: value for key, value in zoo.spleen().items() if key not in ("network", "network_def", "evaluator")}
+    without = zoo.write(tmp_path / "without", config)
+    assert "its configuration has no network_def" in run("models", "check", without).stdout
+    with_one = zoo.write(tmp_path / "with_one", zoo.named_otherwise())
+    assert "its configuration has no network_def" not in run("models", "check", with_one).stdout
+
+
 def test_check_of_a_zip_file_leaves_nothing(run: Run, tmp_path: Path, models: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "spleen"), "zip", zoo.write(tmp_path / "folder", zoo.spleen()))
     report = json.loads(run("models", "check", archive, "--json").stdout)

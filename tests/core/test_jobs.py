@@ -57,6 +57,20 @@ def test_steps_that_say_the_same_again_change_no_pace() -> None:
     assert seen[-1].remaining_s == pytest.approx((5.0 - 2.0) * 2)
 
 
+def test_what_lies_between_parts_is_no_pace_and_comes_again() -> None:
+    """Three passes of four windows of a second, and five seconds of work after each."""
+    clock, seen = Clock(), dict[int, Progress]()
+    ctx = JobContext(report=lambda progress: seen.update({progress.done: progress}), clock=clock)
+    for part in range(3):
+        for done in range(5):
+            ctx.step("Searching", 4 * part + done, 12, 3)
+            clock.now += 1.0 if done < 4 else 5.0
+    assert seen[3].remaining_s == pytest.approx(9.0), "what comes between is not known yet"
+    assert seen[5].remaining_s == pytest.approx(7.0 + 5.0)
+    assert seen[8].remaining_s == pytest.approx(4.0), "both pauses are over"
+    assert seen[11].remaining_s == pytest.approx(1.0)
+
+
 def test_cancel_stops_at_the_next_step() -> None:
     token = CancelToken()
     ctx = JobContext(token)

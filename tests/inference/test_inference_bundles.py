@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,9 @@ def _parser(root: Path, **more: Any) -> Any:
     config = json.loads((root / "configs" / "inference.json").read_text(encoding="utf-8"))
     config.update(bundle_root=str(root), device="$torch.device('cpu')", **more)
     config["network_def"].pop("pretrained", None)  # would fetch weights
+    config["network_def"].pop("img_size", None)  # MONAI has dropped it
+    for step in config["preprocessing"]["transforms"]:
+        step.pop("reader", None)  # ITK is not installed; the files are NIfTI
     return ConfigParser(config)
 
 
@@ -107,8 +111,9 @@ def _saved(out: Path) -> Any:
         (zoo.spleen, zoo.metadata(1, 2), 1, "model.pt"),
         (zoo.whole_body, zoo.metadata(1, 3), 1, "model_lowres.pt"),
         (zoo.brats, zoo.metadata(4, 3), 4, "model.pt"),
+        (zoo.swin, zoo.metadata(1, 3), 1, "model.pt"),
     ],
-    ids=["spleen", "whole body", "brats"],
+    ids=["spleen", "whole body", "brats", "swin"],
 )
 def test_the_same_labels_as_monai(
     tmp_path: Path,
@@ -119,6 +124,8 @@ def test_the_same_labels_as_monai(
     sequences: int,
     weights: str,
 ) -> None:
+    if shape is zoo.swin:
+        pytest.importorskip("einops")
     root = _write(tmp_path / "model", shape, stated, weights)
     trust(root)
     expected = _by_monai(root, images[:sequences], tmp_path / "out")
@@ -129,6 +136,33 @@ def test_the_same_labels_as_monai(
     np.testing.assert_array_equal(output.labels, np.asarray(expected)[0].T)
     np.testing.assert_array_equal(output.labels, _saved(tmp_path / "out").T)
     assert list((root).rglob("eval")) == []
+
+
+def test_parts_under_names_of_their_own(tmp_path: Path, volumes: list[Volume]) -> None:
+    """Without the bundle's own pre-processing the network would see other numbers, and the result look right."""
+    usual = _write(tmp_path / "usual", zoo.spleen, zoo.metadata(1, 2))
+    other = zoo.write(tmp_path / "other", zoo.named_otherwise(), zoo.metadata(1, 2))
+    shutil.copytree(usual / "models", other / "models")
+    expected, output = (run_bundle(volumes[:1], read_configuration(root)) for root in (usual, other))
+    assert isinstance(expected, Segmented)
+    assert isinstance(output, Segmented)
+    assert len(np.unique(output.labels)) == 2
+    np.testing.assert_array_equal(output.labels, expected.labels)
+
+
+def test_one_channel_that_was_squeezed_away(tmp_path: Path, volumes: list[Volume]) -> None:
+    def squeezed() -> dict[str, Any]:
+        config = zoo.spleen()
+        config["postprocessing"]["transforms"].append({"_target_": "SqueezeDimd", "keys": "pred", "dim": 0})
+        return config
+
+    plain, flat = (
+        run_bundle(volumes[:1], read_configuration(_write(tmp_path / name, shape, zoo.metadata(1, 2))))
+        for name, shape in (("plain", zoo.spleen), ("squeezed", squeezed))
+    )
+    assert isinstance(plain, Segmented)
+    assert isinstance(flat, Segmented)
+    np.testing.assert_array_equal(flat.labels, plain.labels)
 
 
 def test_probability_agrees_with_the_labels(tmp_path: Path, volumes: list[Volume]) -> None:

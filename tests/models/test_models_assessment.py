@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from zoo_shapes import spleen_with as _with
 from zoo_shapes import spleen_with_step as _step
 
 from napari_lesion.core.errors import LesionError, ModelError
+from napari_lesion.inference.bundles.trusted import Parsed
 from napari_lesion.models.config.assessment import Assessment, assess
 from napari_lesion.models.config.build import Builder
 from napari_lesion.models.config.grammar import Trust
@@ -24,6 +26,7 @@ from napari_lesion.models.config.reading import read_configuration
 SHAPES: dict[str, tuple[Callable[[], dict[str, Any]], Trust]] = {
     "spleen_ct_segmentation": (zoo.spleen, Trust.SAFE),
     "wholeBody_ct_segmentation": (zoo.whole_body, Trust.SAFE),
+    "swin_unetr_btcv_segmentation": (zoo.swin, Trust.SAFE),
     "classification": (zoo.classification, Trust.SAFE),
     "brats_mri_segmentation": (zoo.brats, Trust.NEEDS_TRUST),
     "pancreas_ct_dints_segmentation": (zoo.dints, Trust.NEEDS_TRUST),
@@ -60,6 +63,32 @@ def test_safe_shapes_are_built(tmp_path: Path, name: str) -> None:
     assert type(builder.get("inferer")).__name__ in ("SlidingWindowInferer", "SimpleInferer")
 
 
+def test_parts_under_names_of_their_own(tmp_path: Path) -> None:
+    config = read_configuration(zoo.write(tmp_path / "model", zoo.named_otherwise()))
+    assert assess(config).trust is Trust.SAFE, assess(config).reasons
+    builder = Builder(config)
+    assert builder.get("network") is builder.get("net")
+    assert builder.get("preprocessing") is builder.get("val_transforms")
+    assert builder.get("postprocessing") is builder.get("post_transforms")
+    assert builder.get("inferer").overlap == 0.5
+
+
+@pytest.mark.parametrize("part", ["net", "val_transforms", "post_transforms"])
+def test_parts_under_names_of_their_own_are_judged(tmp_path: Path, part: str) -> None:
+    config = zoo.named_otherwise()
+    config[part] = {"_target_": "os.system", "command": "touch ran"}
+    assert _assess(zoo.write(tmp_path / "model", config)).trust is Trust.REFUSED
+
+
+def test_pictures_are_told_behind_references(tmp_path: Path) -> None:
+    config = zoo.named_otherwise()
+    assert not needs_of(read_configuration(zoo.write(tmp_path / "model", config))).flat
+    config["net"]["spatial_dims"] = 2
+    assert needs_of(read_configuration(zoo.write(tmp_path / "flat", config))).flat
+    config["validator"]["inferer"] = {"_target_": "SliceInferer", "roi_size": [32, 32], "spatial_dim": 2}
+    assert not needs_of(read_configuration(zoo.write(tmp_path / "slices", config))).flat
+
+
 def test_choices_by_expression_are_followed(tmp_path: Path) -> None:
     builder = Builder(read_configuration(zoo.write(tmp_path / "model", zoo.whole_body())))
     spacing = next(s for s in builder.get("preprocessing").transforms if type(s).__name__ == "Spacingd")
@@ -71,6 +100,19 @@ def test_choices_by_expression_are_followed(tmp_path: Path) -> None:
 def test_detection_says_what_it_needs(tmp_path: Path) -> None:
     needs = needs_of(read_configuration(zoo.write(tmp_path / "model", zoo.detector())))
     assert "torchvision" in needs.packages
+
+
+def test_attention_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "einops", None)
+    assert needs_of(read_configuration(zoo.write(tmp_path / "swin", zoo.swin()))).missing == ("einops",)
+    assert needs_of(read_configuration(zoo.write(tmp_path / "unet", zoo.spleen()))).missing == ()
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_arguments_that_monai_has_dropped(tmp_path: Path, trusted: bool) -> None:
+    config = read_configuration(zoo.write(tmp_path / "swin", zoo.swin()))
+    source: Parsed | Builder = Parsed(config, "cpu") if trusted else Builder(config)
+    assert type(source.get("network")).__name__ == "SwinUNETR"
 
 
 def test_sequences_are_named(tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ def _value(text: str) -> Any:
         ("1 < 2 < 3 != 4", True),
         ("'a' in @labels or '1' in @labels", True),
         ("[*@size, 1]", [96, 64, 32, 1]),
+        ("[int(k) for k in @labels.keys()] + list(@labels.values())", [0, 1, "background", "lesion"]),
+        ("{v: int(k) for k, v in @labels.items()}", {"background": 0, "lesion": 1}),
+        ("@labels.get('7', 'none')", "none"),
+        ("[i * n for i, n in enumerate(reversed(@size))]", [0, 64, 192]),
+        ("any(n > 90 for n in @size) and not all(n > 90 for n in @size)", True),
+        ("math.ceil(@size[0] / 7)", 14),
+        ("str(pathlib.Path(@root) / 'models' / 'model.pt')", "/bundle/models/model.pt"),
+        ("torch.cuda.device_count() + int(torch.backends.mps.is_available())", 0),
     ],
 )
 def test_safe_values(text: str, expected: Any) -> None:
@@ -71,6 +79,8 @@ def test_device_is_that_of_the_program() -> None:
         "list(sorted(glob.glob(@root + '/*.nii.gz')))",
         "os.path.abspath(@root)",
         "json.loads(@root)",
+        "pathlib.Path(@root).read_text()",
+        "@labels.pop('0')",
         "@network.load_state_dict(@root)",
         "import scripts",
     ],
@@ -171,6 +181,8 @@ def test_methods_belong_to_their_class() -> None:
     assert Evaluator(parse(text, {}), objects.__getitem__).value() is network
     with pytest.raises(ExpressionError, match="not a safe method"):
         Evaluator(parse("@network.to('x')", {}), {"network": "text"}.__getitem__).value()
+    with pytest.raises(ExpressionError, match="not a safe method"):
+        Evaluator(parse("@network.get('x')", {}), objects.__getitem__).value()
 
 
 arithmetic = st.recursive(

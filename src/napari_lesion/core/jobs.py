@@ -44,7 +44,8 @@ class Progress:
     done, total
         Finished and planned units of this stage; ``total`` 0 means unknown.
     remaining_s
-        Seconds that the stage will still take, from the pace of the latter half of what it did; None when unknown.
+        Seconds that the stage will still take, from the pace of the latter half of what it did and from what lay
+        between its parts; None when unknown.
     """
 
     stage: str
@@ -86,9 +87,19 @@ class JobContext:
         self._clock = clock
         self._stage = ""
         self._marks: list[tuple[int, float]] = []
+        self._told = 0.0
+        self._pauses: list[float] = []
 
-    def step(self, stage: str, done: int = 0, total: int = 0) -> None:
+    def step(self, stage: str, done: int = 0, total: int = 0, parts: int = 1) -> None:
         """Report progress, and stop here when asked to.
+
+        Parameters
+        ----------
+        stage, done, total
+            As in `Progress`.
+        parts
+            Parts of the stage, such as passes over the same windows. Between two of them the same ``done`` is told
+            twice: what lies between is work that no unit stands for, and as long after each part.
 
         Raises
         ------
@@ -98,8 +109,8 @@ class JobContext:
         if self.token.cancelled:
             raise JobCancelled
         if stage != self._stage:
-            self._stage, self._marks = stage, []
-        self._report(Progress(stage, done, total, self._remaining(done, total)))
+            self._stage, self._marks, self._pauses = stage, [], []
+        self._report(Progress(stage, done, total, self._remaining(done, total, parts)))
 
     def track(self, items: Iterable[T], stage: str, total: int) -> Iterator[T]:
         """Yield the items, with a `step` before each and one after the last."""
@@ -110,9 +121,9 @@ class JobContext:
             done += 1
         self.step(stage, done, total)
 
-    def _remaining(self, done: int, total: int) -> float | None:
+    def _remaining(self, done: int, total: int, parts: int) -> float | None:
         """From the pace since half of what is done: it follows a load that changes, and forgets a slow start."""
-        now = self._clock()
+        now = self._working(done, parts)
         if not self._marks or self._marks[-1][0] < done:
             self._marks.append((done, now))
         first = self._marks[0][0]
@@ -120,4 +131,13 @@ class JobContext:
             return None
         half = first + (done - first) // 2
         from_done, began = self._marks[bisect_right(self._marks, half, key=itemgetter(0)) - 1]
-        return (now - began) / (done - from_done) * (total - done)
+        between = sum(self._pauses) / max(1, len(self._pauses)) * (parts - 1 - len(self._pauses))
+        return (now - began) / (done - from_done) * (total - done) + max(0.0, between)
+
+    def _working(self, done: int, parts: int) -> float:
+        """The time without what lay between the parts."""
+        now = self._clock()
+        if parts > 1 and self._marks and self._marks[-1][0] == done:
+            self._pauses.append(now - self._told)
+        self._told = now
+        return now - sum(self._pauses)

@@ -99,9 +99,9 @@ class PassContext(JobContext):
         self._number = number
         self._passes = passes
 
-    def step(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """As `JobContext.step`."""
-        self._ctx.step(stage, self._number * total + done, self._passes * total)
+    def step(self, stage: str, done: int = 0, total: int = 0, parts: int = 1) -> None:
+        """As `JobContext.step`; the passes are the parts."""
+        self._ctx.step(stage, self._number * total + done, self._passes * total, self._passes * parts)
 
 
 def mean_of_passes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from napari_lesion.models.bundle import WEIGHTS, BundleInfo, Intensity
 from napari_lesion.models.config.build import Builder
 from napari_lesion.models.config.needs import Port, needs_of
 from napari_lesion.models.config.reading import BundleConfig, printable, read_configuration, read_metadata
+from napari_lesion.models.config.usual import NETWORKS, component_named
 from napari_lesion.models.config.weights import SCRIPT, weights_id
 from napari_lesion.models.metadata import OWN_KEY
 
@@ -59,8 +59,7 @@ def foreign_info(path: Path) -> BundleInfo:
 
 def _gives_scores(config: BundleConfig, output: Port) -> bool:
     """Whether a bundle is a classifier: its metadata say so, or its network can be nothing else."""
-    network = config.inference.get("network_def")
-    target = str(network.get("_target_", "")).rpartition(".")[2] if isinstance(network, Mapping) else ""
+    target = str(component_named(config.inference, *NETWORKS).get("_target_", "")).rpartition(".")[2]
     detector = config.has("detector")
     return not detector and ("class" in output.kind.lower() or target.startswith(CLASSIFIERS))
 

@@ -23,9 +23,12 @@ from napari_lesion.models.catalogue import (
 from napari_lesion.models.config.assessment import Assessment, Reason, assess
 from napari_lesion.models.config.grammar import Trust
 from napari_lesion.models.config.needs import Needs, Port, needs_of
-from napari_lesion.models.config.reading import printable, read_configuration
+from napari_lesion.models.config.reading import BundleConfig, printable, read_configuration
+from napari_lesion.models.config.usual import NETWORKS
+from napari_lesion.models.config.weights import SCRIPT
 from napari_lesion.models.foreign import CLASS_SCORES
 from napari_lesion.models.install import Installed, InstallRequest, bundle_in, install
+from napari_lesion.models.metadata import OWN_KEY
 from napari_lesion.models.trusted import changed_files, is_trusted
 from napari_lesion.workflow.consent import code_files
 
@@ -138,14 +141,17 @@ def _report(root: Path) -> ModelReport:
         needs=needs,
         trusted=trusted,
         changed=changed_files(root),
-        obstacles=tuple(_obstacles(root, assessment, needs, trusted=trusted)),
+        obstacles=tuple(_obstacles(config, assessment, needs, trusted=trusted)),
         code=code_files(root),
     )
 
 
-def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: bool) -> list[str]:
+def _obstacles(config: BundleConfig, assessment: Assessment, needs: Needs, *, trusted: bool) -> list[str]:
     found = [f"{name} is not installed: pip install {name}" for name in needs.missing]
-    if not any(path.suffix in (".pt", ".ts", ".pth") for path in (root / "models").glob("*")):
+    named = any(config.has(name) for name in NETWORKS) or (config.root / SCRIPT).is_file()
+    if not named and OWN_KEY not in config.metadata:
+        found.append("its configuration has no network_def")
+    if not any(path.suffix in (".pt", ".ts", ".pth") for path in (config.root / "models").glob("*")):
         found.append("models/model.pt is missing: the weights of zoo bundles are fetched apart (large_files.yml)")
     if needs.flat:
         found.append("it takes two-dimensional pictures, not volumes")
@@ -154,7 +160,7 @@ def _obstacles(root: Path, assessment: Assessment, needs: Needs, *, trusted: boo
     if assessment.trust is Trust.NEEDS_TRUST and not trusted:
         found.append("you have not said that you trust it")
     try:
-        read_any(root)
+        read_any(config.root)
     except ModelError as error:
         found.append(error.why or error.what)
     return found

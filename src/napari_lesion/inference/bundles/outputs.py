@@ -99,7 +99,7 @@ def interpret(prediction: Any, grid: Grid, meanings: Mapping[int, str], name: st
     Parameters
     ----------
     prediction
-        Tensor (channel, x, y, z) or (class,).
+        Tensor (channel, x, y, z), (x, y, z) or (class,).
     grid
         Native grid.
     meanings
@@ -113,6 +113,8 @@ def interpret(prediction: Any, grid: Grid, meanings: Mapping[int, str], name: st
         When it is none of these.
     """
     shape = tuple(getattr(prediction, "shape", ()))
+    if len(shape) == 3:  # a post-processing that squeezed the one channel away
+        return _segmented(prediction[None], grid, meanings)
     if len(shape) == 4:
         return _segmented(prediction, grid, meanings)
     if len(shape) == 1 or (len(shape) == 2 and shape[0] == 1):
@@ -120,7 +122,7 @@ def interpret(prediction: Any, grid: Grid, meanings: Mapping[int, str], name: st
     raise ModelError(
         f"The result of the model {name} is not understood",
         f"it has the shape {shape or type(prediction).__name__}",
-        "Segmentations (channel, x, y, z), boxes and score vectors are",
+        "Segmentations (channel, x, y, z) or (x, y, z), boxes and score vectors are",
     )
 
 

@@ -20,7 +20,8 @@ _DICTIONARY_TRANSFORMS: Final = (
     "SobelGradientsd", "Spacingd", "SpatialCropd", "SpatialPadd", "SplitDimd", "SqueezeDimd", "StdShiftIntensityd",
     "SpatialResampled", "Affined", "Rotated", "CenterScaleCropd", "AddCoordinateChannelsd", "RemoveRepeatedChanneld",
     "ThresholdIntensityd", "ToDeviced", "ToMetaTensord", "ToNumpyd", "ToTensord", "Transposed", "VoteEnsembled",
-    "Zoomd",
+    "Zoomd", "BoundingRectd", "ConvertToMultiChannelBasedOnBratsClassesd", "ForegroundMaskd", "LabelToContourd",
+    "SavitzkyGolaySmoothd",
 )  # fmt: skip
 _ARRAY_TRANSFORMS: Final = (
     "Activations", "AsDiscrete", "CastToType", "CenterSpatialCrop", "DivisiblePad", "EnsureChannelFirst",
@@ -29,6 +30,9 @@ _ARRAY_TRANSFORMS: Final = (
     "MedianSmooth", "SpatialResample", "ThresholdIntensity", "ToDevice",
     "RemoveSmallObjects", "Resize", "ResizeWithPadOrCrop", "ScaleIntensity", "ScaleIntensityRange",
     "ScaleIntensityRangePercentiles", "Spacing", "SpatialPad", "SqueezeDim", "ToTensor", "Transpose",
+    "AdjustContrast", "Affine", "AsChannelLast", "CenterScaleCrop", "GaussianSharpen", "HistogramNormalize",
+    "LabelToMask", "MapLabelValue", "MaskIntensity", "RepeatChannel", "ResampleToMatch", "Rotate", "Rotate90",
+    "ShiftIntensity", "SpatialCrop", "SplitDim", "StdShiftIntensity", "ToNumpy", "Zoom",
 )  # fmt: skip
 _NETWORKS: Final = (
     "AHNet", "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DenseNet", "DenseNet121", "DenseNet169",
@@ -37,6 +41,14 @@ _NETWORKS: Final = (
     "SENet154", "SegResNet", "SegResNetDS", "SegResNetDS2", "SegResNetVAE", "SwinUNETR", "TopologyInstance",
     "UNETR", "UNet", "VISTA3D", "VNet", "ViT", "VoxelMorphUNet", "resnet10", "resnet18", "resnet34", "resnet50",
     "resnet101", "resnet152", "resnet200", "vista3d132",
+    "AutoEncoder", "Classifier", "MedNeXtB", "MedNeXtL", "MedNeXtM", "MedNeXtS", "Regressor", "VarAutoEncoder",
+    # MONAI's other spellings of the same classes
+    "AHnet", "Ahnet", "BasicUnet", "Basicunet", "basicunet", "BasicUnetPlusPlus", "BasicunetPlusPlus",
+    "basicunetplusplus", "Densenet", "Densenet121", "Densenet169", "Densenet201", "Densenet264", "densenet121",
+    "densenet169", "densenet201", "densenet264", "DynUnet", "Dynunet", "FlexUNet", "MedNext", "MedNextB", "MedNextL",
+    "MedNextM", "MedNextS", "SEResNeXt101", "SEResNeXt50", "SEresnet50", "SEresnet101", "SEresnet152", "Seresnet50",
+    "Seresnet101", "Seresnet152", "Unet", "senet154", "seresnet50", "seresnet101", "seresnet152", "seresnext50",
+    "seresnext101",
 )  # fmt: skip
 _INFERERS: Final = ("SimpleInferer", "SliceInferer", "SlidingWindowInferer", "SlidingWindowInfererAdapt")
 _LAYERS: Final = (
@@ -149,7 +161,9 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     **{f"numpy.{name}": f"numpy.{name}" for name in (*_NUMPY_DTYPES, *_NUMPY_FUNCTIONS)},
     **{f"monai.networks.nets.{name}": f"monai.networks.nets.{name}" for name in _NETWORKS},
     **{f"monai.utils.CommonKeys.{key}": f"monai.utils.enums.CommonKeys.{key}" for key in ("IMAGE", "LABEL", "PRED")},
+    **{f"math.{name}": f"math.{name}" for name in ("ceil", "floor", "inf", "log2", "nan", "pi", "sqrt")},
     "copy.deepcopy": "copy.deepcopy",
+    "pathlib.Path": "pathlib.PurePosixPath",  # joins names, and can open nothing
     "os.path.join": "posixpath.join",
     "monai.networks.nets.resnet.resnet50": "monai.networks.nets.resnet50",
     "monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor": (
@@ -158,16 +172,19 @@ FUNCTIONS: Final[Mapping[str, str]] = {
 }
 """Dotted names that an expression may name, beside the two below that the program answers itself."""
 
-DEVICE_FUNCTIONS: Final = ("torch.device", "torch.cuda.is_available")
+DEVICE_FUNCTIONS: Final = (
+    "torch.device", "torch.cuda.is_available", "torch.cuda.device_count", "torch.backends.mps.is_available",
+)  # fmt: skip
 """Questions about the device: answered with the device that the program chose."""
 
 BUILTINS: Final = frozenset(
-    {"abs", "bool", "dict", "float", "int", "len", "list", "max", "min", "range", "round", "set", "sorted", "str",
-     "sum", "tuple", "zip"}
+    {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "range",
+     "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
 )  # fmt: skip
 """Python's own functions that an expression may call."""
 
 METHODS: Final[Mapping[str, frozenset[str]]] = {
+    "builtins.dict": frozenset({"get", "items", "keys", "values"}),
     "torch.nn.Module": frozenset({"to", "cuda", "cpu", "eval", "float"}),
     "monai.apps.detection.networks.retinanet_detector.RetinaNetDetector": frozenset(
         {"set_target_keys", "set_box_selector_parameters", "set_sliding_window_inferer", "eval"}

@@ -44,9 +44,9 @@ _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.NotIn: lambda a, b: a not in b,
 }
 _PYTHON: Final[Mapping[str, Any]] = {
-    "abs": abs, "bool": bool, "dict": dict, "float": float, "int": int, "len": len, "list": list, "max": max,
-    "min": min, "range": range, "round": round, "set": set, "sorted": sorted, "str": str, "sum": sum, "tuple": tuple,
-    "zip": zip,
+    "abs": abs, "all": all, "any": any, "bool": bool, "dict": dict, "enumerate": enumerate, "float": float,
+    "int": int, "len": len, "list": list, "max": max, "min": min, "range": range, "reversed": reversed,
+    "round": round, "set": set, "sorted": sorted, "str": str, "sum": sum, "tuple": tuple, "zip": zip,
 }  # fmt: skip
 assert frozenset(_PYTHON) == BUILTINS
 _FILLING: Final = frozenset({"numpy.ones", "numpy.zeros", "numpy.arange", "numpy.linspace"})
@@ -156,7 +156,14 @@ class Evaluator:
         def device(*_: Any, **__: Any) -> Any:
             return import_module("torch").device(self.device)
 
-        return device if name == "torch.device" else lambda: self.device.startswith("cuda")
+        cuda = self.device.startswith("cuda")
+        answers: dict[str | None, Callable[..., Any]] = {
+            "torch.device": device,
+            "torch.cuda.is_available": lambda: cuda,
+            "torch.cuda.device_count": lambda: int(cuda),
+            "torch.backends.mps.is_available": lambda: False,
+        }
+        return answers[name]
 
     def _spread(self, node: ast.expr) -> list[Any]:
         return list(self._visit(node.value)) if isinstance(node, ast.Starred) else [self._visit(node)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -9,13 +10,16 @@ from typing import Any, Final
 
 from napari_lesion.models.config.reading import BundleConfig
 from napari_lesion.models.config.scripts import imported_by_scripts
+from napari_lesion.models.config.usual import NETWORKS, component_named
 
 PACKAGES: Final = "required_packages_version"
 NOT_NEEDED: Final = frozenset({"pytorch-ignite", "ignite", "tensorboard", "fire", "nibabel", "itk", "gdown"})
 """Packages that bundles list for reading, training and logging, which this program does itself."""
-DETECTION: Final = "torchvision"
-TORCHVISION_WORDS: Final = ("resnet_fpn_feature_extractor", "TorchVisionFCModel", "BackboneWithFPN", "torchvision")
-"""What of MONAI needs torchvision."""
+OPTIONAL: Final[Mapping[str, re.Pattern[str]]] = {
+    "torchvision": re.compile(r"resnet_fpn_feature_extractor|TorchVisionFCModel|BackboneWithFPN|torchvision|DAF3D"),
+    "einops": re.compile(r"\b(SwinUNETR|UNETR|ViT|ViTAutoEnc|DiffusionModelUNet|AutoencoderKL)\b"),
+}
+"""Package that MONAI installs only when asked, and what of MONAI needs it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ def _packages(config: BundleConfig) -> tuple[str, ...]:
 
 def _for_the_configuration(config: BundleConfig) -> list[str]:
     """Packages without which MONAI's own components of a bundle cannot be built."""
-    return [DETECTION] if any(word in str(config.inference) for word in TORCHVISION_WORDS) else []
+    text = str(config.inference)
+    return [name for name, words in OPTIONAL.items() if words.search(text)]
 
 
 def _missing(config: BundleConfig, packages: tuple[str, ...]) -> tuple[str, ...]:
@@ -140,7 +145,6 @@ def _importable(module: str) -> bool:
 
 def _is_flat(config: BundleConfig) -> bool:
     """Whether the network takes pictures, and nothing leads it through the slices of a volume."""
-    network = config.inference.get("network_def", config.inference.get("network"))
-    inferer = config.inference.get("inferer")
-    slices = isinstance(inferer, Mapping) and "Slice" in str(inferer.get("_target_", ""))
-    return isinstance(network, Mapping) and network.get("spatial_dims") == 2 and not slices
+    network = component_named(config.inference, *NETWORKS)
+    slices = "Slice" in str(component_named(config.inference, "inferer").get("_target_", ""))
+    return network.get("spatial_dims") == 2 and not slices

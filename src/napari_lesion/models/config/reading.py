@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from napari_lesion.core.errors import ModelError
 from napari_lesion.models.config.limits import MAX_BYTES, MAX_DEPTH, MAX_NODES
+from napari_lesion.models.config.usual import with_usual_names
 from napari_lesion.models.safety import inside, lookup
 
 SUFFIXES: Final = (".json", ".yaml", ".yml")
@@ -28,7 +29,7 @@ class BundleConfig:
     root
         Folder of the bundle.
     metadata, inference
-        Content of both configurations, macros (``%``) put in.
+        Content of both configurations, macros (``%``) put in, parts under their usual names.
     """
 
     root: Path
@@ -62,7 +63,7 @@ def read_configuration(root: Path) -> BundleConfig:
         When one is missing, garbled, too large, too deep, or leads out of the folder.
     """
     inference = _read_either(root, "configs/inference")
-    return BundleConfig(root, read_metadata(root), _with_macros(root, inference))
+    return BundleConfig(root, read_metadata(root), with_usual_names(_with_macros(root, inference)))
 
 
 def read_metadata(root: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from napari_lesion.models.config.allowed import FETCHING, FORCED, OVERRIDDEN
+from napari_lesion.models.config.allowed import FETCHING, FORCED, OUTDATED, OVERRIDDEN, component_place
 from napari_lesion.models.config.assessment import ASKED_FOR, OVERRIDDEN_IDS, import_lines, module_aliases, modules_in
 from napari_lesion.models.config.evaluators import bare_evaluator, has_own_evaluator
 from napari_lesion.models.config.grammar import CUDA, HOSTILE_NAMES, Expression, parse
@@ -47,13 +47,7 @@ def _changed(value: Any, aliases: Mapping[str, str], device: str) -> Any:
         if str(value.get("_target_", "")).rpartition(".")[2] in OVERRIDDEN:
             return _silenced(value)
         made = {key: _changed(item, aliases, device) for key, item in value.items()}
-        if "_target_" in made:
-            made.update({key: FORCED[key] for key in made if key in FORCED})
-            if str(made["_target_"]).rpartition(".")[2] in FETCHING:
-                made["pretrained"] = False
-            if "device" in made:
-                made["device"] = f"$torch.device({device!r})"
-        return made
+        return _component(made, device) if "_target_" in made else made
     if isinstance(value, list):
         return [_changed(item, aliases, device) for item in value]
     if isinstance(value, str) and value.startswith("$"):
@@ -63,6 +57,18 @@ def _changed(value: Any, aliases: Mapping[str, str], device: str) -> Any:
     if isinstance(value, str) and CUDA.fullmatch(value):
         return device
     return value
+
+
+def _component(made: dict[str, Any], device: str) -> dict[str, Any]:
+    """A component that fetches nothing, on the chosen device, without arguments that mean nothing any more."""
+    target = str(made["_target_"])
+    outdated = OUTDATED.get(component_place(target) or "", frozenset())
+    kept = {key: FORCED.get(key, item) for key, item in made.items() if key not in outdated}
+    if target.rpartition(".")[2] in FETCHING:
+        kept["pretrained"] = False
+    if "device" in kept:
+        kept["device"] = f"$torch.device({device!r})"
+    return kept
 
 
 def _silenced(value: Mapping[str, Any]) -> dict[str, Any]:
