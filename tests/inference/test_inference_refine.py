@@ -15,11 +15,14 @@ from napari_lesion.core.errors import ModelError
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import CancelToken, JobCancelled, JobContext
 from napari_lesion.core.volume import Modality, Volume
+from napari_lesion.inference import engine
+from napari_lesion.inference.augment import MirroredMean
 from napari_lesion.inference.engine import predict
 from napari_lesion.inference.refine import CandidateRule, refine
 from napari_lesion.inference.resample import ModelFrame
 from napari_lesion.inference.settings import EngineSettings
 from napari_lesion.inference.sliding import WindowCutter
+from napari_lesion.models.bundle import GEOMETRIC_MEAN, MARK_FEATURES, MarkScore
 from napari_lesion.models.metadata import read_bundle
 
 FloatArray = npt.NDArray[np.float32]
@@ -58,6 +61,34 @@ def test_the_outline_of_the_second_network_takes_the_place_of_the_first() -> Non
     first[_box((16, 26), (21, 25), (30, 33))] = 0.7
     refined = refine(first, _cutter(image), Bright(), CandidateRule(0.5))
     np.testing.assert_array_equal(refined, np.where(image > 0.5, np.float32(0.9), 0))
+
+
+def test_the_geometric_mean_needs_both_networks() -> None:
+    image, first = np.zeros(SHAPE, np.float32), np.zeros(SHAPE, np.float32)
+    image[_box((18, 24), (20, 27), (30, 34))] = 1.0
+    first[_box((16, 26), (21, 25), (30, 33))] = 0.4
+    refined = refine(first, _cutter(image), Bright(), CandidateRule(0.3, combine=GEOMETRIC_MEAN))
+    both = (first > 0) & (image > 0)
+    np.testing.assert_allclose(refined[both], 0.6, rtol=1e-6)
+    assert not refined[~both].any()
+
+
+def test_seen_twice_a_window_gives_the_mean_of_both_ways() -> None:
+    class Leftmost:
+        """Answers 1 in the first half of the last axis, whatever it sees."""
+
+        name, device, precision = "torch", "cpu", "float32"
+
+        def infer(self, windows: FloatArray) -> FloatArray:
+            result = np.zeros(windows[:, 0].shape, np.float32)
+            result[..., :8] = 1.0
+            return result
+
+        def close(self) -> None: ...
+
+    mean = MirroredMean(Leftmost()).infer(np.zeros((2, 1, 16, 16, 16), np.float32))
+    assert mean.dtype == np.float32
+    np.testing.assert_array_equal(mean, np.full((2, 16, 16, 16), 0.5))
 
 
 def test_what_does_not_touch_the_candidate_is_left_out() -> None:
@@ -142,6 +173,25 @@ def test_the_engine_runs_the_second_stage_of_a_bundle(two_stages: Path) -> None:
     assert np.any(both.probability.dense() != alone.probability.dense())
 
 
+def test_marks_are_judged_after_both_networks(two_stages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = MarkScore(0.3, 8, -600.0, 0.0, dict.fromkeys(MARK_FEATURES, 0.0))
+    bundle = replace(read_bundle(two_stages), mark_score=rule)
+    seen: list[float] = []
+    judge = engine.scored
+
+    def judged(dense: FloatArray, *rest: object) -> FloatArray:
+        seen.append(float(dense.max()))
+        return judge(dense, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "scored", judged)
+    monkeypatch.setattr(engine, "refine", lambda first, *_: np.full_like(first, 0.77))
+    hu = np.random.default_rng(0).normal(-800, 200, (40, 40, 40)).astype(np.int16)
+    volume = Volume(hu, Grid((40, 40, 40), (1.0, 1.0, 1.0)), Modality.CT)
+    found = predict(volume, bundle, EngineSettings(device="cpu", backend="torch"))
+    assert seen == [pytest.approx(0.77)]
+    assert found.probability.dense().max() <= 0.5 * 250
+
+
 def test_stages_on_different_grids_are_refused(write_bundle: Callable[..., Path], two_stages: Path) -> None:
     write_bundle(two_stages.parent / "second", {"spacing_mm": [2, 2, 2]})
     with pytest.raises(ModelError, match="spacing_mm differ"):
@@ -149,7 +199,13 @@ def test_stages_on_different_grids_are_refused(write_bundle: Callable[..., Path]
 
 
 @pytest.mark.parametrize(
-    "stated", [{"bundle": "../second", "candidates_at": 0.2}, {"bundle": "second"}, {"bundle": "none"}]
+    "stated",
+    [
+        {"bundle": "../second", "candidates_at": 0.2},
+        {"bundle": "second"},
+        {"bundle": "none"},
+        {"bundle": "second", "candidates_at": 0.2, "combine": "sum"},
+    ],
 )
 def test_a_second_stage_that_cannot_be_is_refused(two_stages: Path, stated: dict[str, object]) -> None:
     path = two_stages / "configs" / "metadata.json"

@@ -12,6 +12,7 @@ from napari_lesion.training.cases import list_cases
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.mine import (
     MinedMark,
+    Search,
     hard_points,
     left_in_doubt,
     mine_marks,
@@ -44,13 +45,13 @@ def test_a_ball_in_the_lung_is_mined_and_left_in_doubt(scan: Scene, tmp_path: Pa
     image[inside] = 0.75
     bright = replace(scan, image=image, lung=scan.lung & (scan.image < 0.3))
     record = tmp_path / "mined.json"
-    mined = mine_marks(BrightVoxels(), [bright], Intensity(), record)
+    mined = mine_marks(Search(BrightVoxels(), Intensity(), 48), [bright], record)
     (mark,) = mined[scan.case.name]
     assert mark.center == (35, 45, 40)
     assert mark.voxels == inside.sum()
     assert mark.axis_ratio == pytest.approx(1, abs=0.05)
     assert mark.doubtful
-    assert mine_marks(BrightVoxels(), [], Intensity(), record) == mined
+    assert mine_marks(Search(BrightVoxels(), Intensity(), 48), [], record) == mined
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.volume import LabelMap, Volume
-from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_passes, with_members
+from napari_lesion.inference.augment import PASSES, FlippedBackend, MirroredMean, mean_of_passes, with_members
 from napari_lesion.inference.backends.choose import open_backend
 from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
@@ -32,7 +32,7 @@ from napari_lesion.inference.settings import FLOAT32, INT8, EngineSettings
 from napari_lesion.inference.sliding import WindowCutter, run_windows
 from napari_lesion.inference.timings import remember
 from napari_lesion.inference.windows import Start, plan_windows
-from napari_lesion.models.bundle import BundleInfo, Intensity, Refinement
+from napari_lesion.models.bundle import BundleInfo, Intensity
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -148,7 +148,7 @@ def predict(
     found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
     if bundle.refinement:
         with clock.stage("outlines"):
-            found = _second_stage(found, image, plan.frame, bundle.refinement, settings, ctx)
+            found = _second_stage(found, image, plan.frame, bundle, settings, ctx)
     del image
     with clock.stage("back"):
         ctx.step("Collecting the marks")
@@ -190,32 +190,41 @@ def _first_stage(
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
         dense = run_windows(cutter, plan.starts, FlippedBackend(backend, axes), backend.batch, ctx)
-        rule = bundle.mark_score
-        if rule is None:
-            return dense
-        return scored(dense, image, bundle.intensity, plan.frame.spacing_zyx, rule)
+        return dense if bundle.refinement else _judged(dense, image, plan.frame, bundle)
 
     return _Found(*mean_of_passes(run, PASSES[settings.flips], plan.frame, ctx))
+
+
+def _judged(dense: FloatArray, image: FloatArray, frame: ModelFrame, bundle: BundleInfo) -> FloatArray:
+    """Marks judged as a whole, where the model says how."""
+    rule = bundle.mark_score
+    return dense if rule is None else scored(dense, image, bundle.intensity, frame.spacing_zyx, rule)
 
 
 def _second_stage(
     first: _Found,
     image: FloatArray,
     frame: ModelFrame,
-    refinement: Refinement,
+    bundle: BundleInfo,
     settings: EngineSettings,
     ctx: JobContext,
 ) -> _Found:
-    """What the second network says around the marks of the first, once a pass."""
+    """What the second network says around the marks of the first, once a pass; the marks are judged after it."""
+    refinement = bundle.refinement
+    assert refinement is not None
     z, y, x = frame.spacing_zyx
-    rule = CandidateRule(refinement.candidates_at, math.ceil(refinement.min_volume_mm3 / (z * y * x)))
-    cutter = WindowCutter(image, frame, frame.roi_zyx(refinement.bundle.roi_size))
+    least = math.ceil(refinement.min_volume_mm3 / (z * y * x))
+    rule = CandidateRule(refinement.candidates_at, least, refinement.combine)
+    roi = frame.roi_zyx(refinement.bundle.roi_size)
+    cutter = WindowCutter(image, frame, roi, mirrored=refinement.bundle.mirrored)
     if settings.precision == INT8 and not refinement.bundle.quantised:
         settings = replace(settings, precision="auto")
     backend = LastingBackend(refinement.bundle, settings, ctx, open_backend)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
-        return refine(first.dense, cutter, FlippedBackend(backend, axes), rule, backend.batch, ctx)
+        seen = MirroredMean(backend) if refinement.flipped else backend
+        dense = refine(first.dense, cutter, FlippedBackend(seen, axes), rule, backend.batch, ctx)
+        return _judged(dense, image, frame, bundle)
 
     try:
         dense, members = mean_of_passes(run, PASSES[settings.flips], frame, ctx)

@@ -25,8 +25,8 @@ BoolArray = npt.NDArray[np.bool_]
 NEAR_MM: Final = 1.0
 AROUND_MM: Final = 3.0
 """Air is looked for between these two distances from a mark."""
-INSIDE: Final = 0.7
-OUTSIDE: Final = 0.4
+INSIDE: Final = 0.9
+OUTSIDE: Final = 0.15
 """Share of a mark's probability that its faintest voxel is given, and the most that a voxel around it gets: a
 threshold between the two keeps the outline."""
 SURE: Final = 1e-4
@@ -148,9 +148,9 @@ def scored(
     -------
     numpy.ndarray
         float32. With s the probability of a mark and p that of a voxel in it, the voxel is given s times a value
-        that rises from 0.7 at the level to 1 at p = 1; a voxel around it at most 0.4 s, falling to 0 with p. So a
+        that rises from 0.9 at the level to 1 at p = 1; a voxel around it at most 0.15 s, falling to 0 with p. So a
         threshold chooses marks; the outline of one stays where the network drew it while the threshold lies between
-        0.4 and 0.7 of its probability. 0 where no mark is near.
+        0.15 and 0.9 of its probability. 0 where no mark is near.
     """
     result = np.zeros_like(dense)
     air_below = intensity.scaled(rule.air_below)

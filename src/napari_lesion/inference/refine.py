@@ -14,6 +14,7 @@ from napari_lesion.inference.components import components
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.sliding import WindowCutter, window_results
 from napari_lesion.inference.windows import Start
+from napari_lesion.models.bundle import REPLACED
 
 FloatArray = npt.NDArray[np.float32]
 Place = tuple[slice, ...]
@@ -33,10 +34,17 @@ class CandidateRule:
         Probability of the first stage from which a voxel belongs to a candidate.
     min_voxels
         Smaller candidates are dropped; voxels of the model grid.
+    combine
+        One of `napari_lesion.models.bundle.COMBINED`.
     """
 
     threshold: float = 0.5
     min_voxels: int = 8
+    combine: str = REPLACED
+
+    def combined(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        """The probability that stands where both networks looked."""
+        return second if self.combine == REPLACED else np.sqrt(first * second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +65,7 @@ def refine(
     batch: int = 1,
     ctx: JobContext | None = None,
 ) -> FloatArray:
-    """Probability of the second stage around each candidate of the first, 0 elsewhere.
+    """Probability of the second stage, or of both, around each candidate of the first, 0 elsewhere.
 
     Parameters
     ----------
@@ -94,7 +102,8 @@ def refine(
     for number, window in window_results(cutter, starts, backend, batch, ctx, STAGE):
         candidate = small[number]
         image, inner = cutter.places(candidate.start)
-        own = _own_part(window[inner], labels[image] == candidate.number)
+        values = rule.combined(dense[image], window[inner])
+        own = _own_part(values, labels[image] == candidate.number)
         np.maximum(refined[image], own, out=refined[image])
     return refined
 

@@ -87,6 +87,12 @@ class OperatingPoint:
     measured_on: str = ""
 
 
+REPLACED: Final = "replace"
+GEOMETRIC_MEAN: Final = "geometric_mean"
+COMBINED: Final = (REPLACED, GEOMETRIC_MEAN)
+"""The second network's probability takes the place of the first's, or the geometric mean of both does."""
+
+
 @dataclass(frozen=True)
 class Refinement:
     """Second stage of a detector: a network that looks again at each mark in a window centred on it.
@@ -99,11 +105,17 @@ class Refinement:
         Probability of the first stage from which a voxel belongs to a candidate.
     min_volume_mm3
         Smaller candidates are dropped.
+    combine
+        What becomes of the two probabilities, one of `COMBINED`.
+    flipped
+        Whether the second network sees each window a second time, flipped along all axes, and the mean counts.
     """
 
     bundle: BundleInfo
     candidates_at: float = 0.5
     min_volume_mm3: float = 0.0
+    combine: str = REPLACED
+    flipped: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from typing import Any, Final, TypeVar
 from napari_lesion.core.errors import ModelError
 from napari_lesion.core.volume import Modality
 from napari_lesion.models.bundle import (
+    COMBINED,
     MARK_FEATURES,
     QUANTISED,
     REDUCED,
+    REPLACED,
     BundleInfo,
     Intensity,
     MarkScore,
@@ -92,11 +94,19 @@ def _refinement(first: BundleInfo, stated: Mapping[str, Any]) -> Refinement:
         raise ModelError(f"The model {first.name} cannot use {name} as its second stage", reason)
     try:
         at, least = _probability(stated["candidates_at"]), _not_negative(stated.get("min_volume_mm3", 0.0))
+        combine = _combination(stated.get("combine", REPLACED))
+        flipped = bool(stated.get("flipped", False))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"The model {first.name} cannot be used", f"{OWN_KEY}.refinement is not complete: {error}"
         ) from error
-    return Refinement(second, at, least)
+    return Refinement(second, at, least, combine, flipped)
+
+
+def _combination(value: Any) -> str:
+    if value not in COMBINED:
+        raise ValueError(f"combine is one of {', '.join(COMBINED)}, not {value}")
+    return str(value)
 
 
 class _Reader:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_lesion.inference.marks import find_marks
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.scenes import IGNORE, LESION, Scene, fill_sphere
-from napari_lesion.training.scoring import WINDOW_ROI, probability_of
+from napari_lesion.training.scoring import probability_of
 
 if TYPE_CHECKING:
     import torch
@@ -73,17 +73,34 @@ class MinedMark:
 Mined = dict[str, list[MinedMark]]
 
 
-def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity, record: Path) -> Mined:
-    """Run the network over the training cases and list its marks where no lesion is.
+@dataclass(frozen=True, eq=False)
+class Search:
+    """How cases are searched.
 
     Parameters
     ----------
     network
         Trained so far.
+    intensity
+        Window of the images, HU.
+    window
+        Edge of the windows, voxels of 1 mm.
+    """
+
+    network: torch.nn.Module
+    intensity: Intensity
+    window: int
+
+
+def mine_marks(search: Search, scenes: Sequence[Scene], record: Path) -> Mined:
+    """Run the network over the training cases and list its marks where no lesion is.
+
+    Parameters
+    ----------
+    search
+        The network and how it is used.
     scenes
         Training cases; slabs are left out.
-    intensity
-        Window of the images.
     record
         JSON file that the marks are kept in; when it is there already it is read instead.
 
@@ -93,9 +110,9 @@ def mine_marks(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Int
         Marks by name of the case.
     """
     if not record.is_file():
-        network.eval()
+        search.network.eval()
         searched = [scene for scene in scenes if scene.case.kind != "slab"]
-        made = {scene.case.name: _marks_off_lesions(network, scene, intensity) for scene in searched}
+        made = {scene.case.name: _marks_off_lesions(search, scene) for scene in searched}
         rows = {name: [asdict(mark) for mark in marks] for name, marks in made.items()}
         record.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     mined = read_marks(record)
@@ -143,9 +160,9 @@ def with_doubt(scenes: Sequence[Scene], mined: Mapping[str, list[MinedMark]]) ->
     return doubted
 
 
-def _marks_off_lesions(network: torch.nn.Module, scene: Scene, intensity: Intensity) -> list[MinedMark]:
-    probability = probability_of(network, scene, WINDOW_ROI, fast=True)
-    air = intensity.scaled(AIR_HU)
+def _marks_off_lesions(search: Search, scene: Scene) -> list[MinedMark]:
+    probability = probability_of(search.network, scene, search.window, fast=True)
+    air = search.intensity.scaled(AIR_HU)
     found = []
     for mark in find_marks(probability, scene.image, air, (1.0, 1.0, 1.0), MINING_THRESHOLD, MIN_VOXELS):
         label = scene.label[mark.box][mark.mask]

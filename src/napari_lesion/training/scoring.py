@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 HIT_IOU = 0.1
 AGREED_READERS = 3
-WINDOW_ROI = 48
-"""Edge of the windows, voxels of 1 mm: those of the training, since an instance norm depends on its window."""
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

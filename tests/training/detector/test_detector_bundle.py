@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
 from training_tiny import chest
 
 from napari_lesion.core.errors import InputError
+from napari_lesion.inference.engine import predict
+from napari_lesion.inference.settings import EngineSettings
+from napari_lesion.io.read import read_volume
 from napari_lesion.models.bundle import MARK_FEATURES
-from napari_lesion.models.metadata import read_bundle
+from napari_lesion.models.metadata import STAGES, read_bundle
 from napari_lesion.models.training_data import read_training_data
 from napari_lesion.training.bundle import half_precision, inference_config
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.checkpoints import load_weights
+from napari_lesion.training.config import Intensity
 from napari_lesion.training.detector.__main__ import main as train
 from napari_lesion.training.detector.bundle import main
 from napari_lesion.training.detector.config import CropConfig, build_crop_network, load_crop_config
+from napari_lesion.training.detector.fold_bundle import main as write_fold
 from napari_lesion.training.detector.measure import SeenCase, SeenMark
-from napari_lesion.training.detector.pool import THRESHOLDS, pool
+from napari_lesion.training.detector.pool import THRESHOLDS, final_score, pool, read_folds
+from napari_lesion.training.detector.searcher import Searcher, trained_network
 from napari_lesion.training.evaluate import bundle_network
 from napari_lesion.training.folds import TEST_ONLY, load_folds
 from napari_lesion.training.network import predict_probability
-from napari_lesion.training.scoring import WINDOW_ROI
+from napari_lesion.training.scenes import Scene, load_scene
+from napari_lesion.training.scoring import probability_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 
 SHIPPED = Path(__file__).parents[3] / "resources" / "bundles" / "lung_nodule_ct"
+SECOND_SHIPPED = SHIPPED / STAGES / "lung_nodule_outline"
 
 
 def report(folder: Path, fold: int) -> Path:
@@ -72,7 +81,7 @@ def bundle(data: Path, tiny_crops: CropConfig, tmp_path: Path) -> Path:
 
 def test_it_states_what_was_measured_and_who_was_seen(bundle: Path, data: Path, tmp_path: Path) -> None:
     info = read_bundle(bundle)
-    assert (info.organ, info.axcodes, info.roi_size) == ("lung", "RAS", (WINDOW_ROI,) * 3)
+    assert (info.organ, info.axcodes, info.roi_size) == ("lung", "RAS", (48,) * 3)
     assert info.mark_score is not None
     assert set(info.mark_score.weights) == set(MARK_FEATURES)
     assert [point.name for point in info.operating_points] == ["sensitive", "default", "specific"]
@@ -84,6 +93,44 @@ def test_it_states_what_was_measured_and_who_was_seen(bundle: Path, data: Path, 
     seen = read_training_data(info)
     assert seen.patients == set(info.training_patients)
     assert len(seen.images) == len([case for case in list_cases(data) if case.kind != "slab"])
+
+
+def _make_bold(run: Path, scene: Scene) -> None:
+    """Raise the last bias of a run of a few steps until one voxel in 200 of a case has a probability of 0.4."""
+    network, config, _ = trained_network(run)
+    probability = probability_of(network, scene, config.window)
+    path = run / config.stretches[-1].name / "weights.pt"
+    weights = load_weights(path)
+    weights["output_block.conv.conv.bias"] += logit(0.4) - logit(float(np.quantile(probability, 0.995)))
+    torch.save(weights, path)
+
+
+def test_a_second_network_lies_inside_and_looks_again(data: Path, tiny_crops: CropConfig, tmp_path: Path) -> None:
+    """What the bundle finds in a case through the engine is what the run finds in it."""
+    deep = replace(tiny_crops.stretches[1], slabs=True)
+    for name, config in (("two", replace(tiny_crops, name="two", seed=7, stretches=(deep,))), ("one", tiny_crops)):
+        stated = replace(config, window=32, second="" if name == "two" else str(tmp_path / "two.json"))
+        (tmp_path / f"{name}.json").write_text(json.dumps(asdict(stated)), encoding="utf-8")
+    run, folder = tmp_path / "run", tmp_path / "bundle"
+    train(data, run, str(tmp_path / "one.json"), -1)
+    case = next(case for case in list_cases(data) if case.kind == "cube")
+    scene = load_scene(case, Intensity())
+    for part in (run, run / "second"):
+        _make_bold(part, scene)
+    main([report(tmp_path, 0), report(tmp_path, 1)], data, run, folder, 0.5, 0.5)
+    info = read_bundle(folder)
+    assert info.refinement is not None
+    assert info.refinement.bundle.path == folder / STAGES / "two"
+    assert (info.refinement.combine, info.refinement.flipped) == ("geometric_mean", True)
+    assert len(read_training_data(info).images) == len(list_cases(data))
+
+    expected = Searcher.of(run).probability(scene)
+    bare = replace(info, mark_score=None)
+    found = predict(read_volume(case.image), bare, EngineSettings(device="cpu", backend="torch", precision="float32"))
+    ours = np.flip(found.probability.dense().astype(np.float32).transpose() / 250, (0, 1))
+    assert (expected > 0.1).any()
+    overlap = 2 * ((ours >= 0.1) & (expected >= 0.1)).sum() / ((ours >= 0.1).sum() + (expected >= 0.1).sum())
+    assert overlap > 0.9
 
 
 def test_weights_survive_half_precision(bundle: Path, tiny_crops: CropConfig, tmp_path: Path) -> None:
@@ -103,6 +150,22 @@ def test_a_run_with_a_fold_held_out_is_not_shipped(data: Path, tiny_crops: CropC
     train(data, tmp_path / "held", str(preset), 0)
     with pytest.raises(InputError, match="held fold 0 out"):
         main([report(tmp_path, 0), report(tmp_path, 1)], data, tmp_path / "held", tmp_path / "bundle")
+
+
+def test_a_run_can_be_written_to_be_evaluated_on_its_fold(data: Path, tiny_crops: CropConfig, tmp_path: Path) -> None:
+    preset = tmp_path / "preset.json"
+    preset.write_text(json.dumps(asdict(tiny_crops)), encoding="utf-8")
+    train(data, tmp_path / "held", str(preset), 0)
+    reports = [report(tmp_path, 0), report(tmp_path, 1)]
+    write_fold(reports, data, tmp_path / "held", tmp_path / "bundle", 0.5, 0.5)
+    info = read_bundle(tmp_path / "bundle")
+    out = set(load_folds().patients[0])
+    assert info.training_patients
+    assert not out & set(info.training_patients)
+    assert not out & read_training_data(info).patients
+    assert info.mark_score is not None
+    own = final_score(read_folds([tmp_path / "fold1.json"]), 0.5)
+    assert dict(info.mark_score.weights) == pytest.approx(own.weights)
 
 
 def test_it_runs_with_monai_alone(bundle: Path, tmp_path: Path) -> None:
@@ -147,11 +210,15 @@ def test_the_shipped_metadata_is_complete() -> None:
     assert (SHIPPED / "LICENSE").is_file()
 
 
-def test_the_shipped_config_is_what_the_preset_gives() -> None:
-    config = json.loads((SHIPPED / "configs" / "inference.json").read_text(encoding="utf-8"))
-    preset = load_crop_config("lung_nodule_ct")
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("lung_nodule_ct", SHIPPED), ("lung_nodule_outline", SECOND_SHIPPED)],
+)
+def test_the_shipped_config_is_what_the_preset_gives(name: str, folder: Path) -> None:
+    config = json.loads((folder / "configs" / "inference.json").read_text(encoding="utf-8"))
+    preset = load_crop_config(name)
     network = {**preset.network, "spatial_dims": 3, "in_channels": 1, "out_channels": 1}
-    assert config == json.loads(json.dumps(inference_config(network, preset.intensity, WINDOW_ROI)))
+    assert config == json.loads(json.dumps(inference_config(network, preset.intensity, preset.window)))
 
 
 def test_the_shipped_weights_load_and_find_a_ball() -> None:
@@ -160,7 +227,7 @@ def test_the_shipped_weights_load_and_find_a_ball() -> None:
     inside = sum((axis - 24) ** 2 for axis in axes) <= 6**2
     noise = np.random.default_rng(0).normal(0, 25, inside.shape)
     image = (np.where(inside, 20, -860) + noise + 1000) / 1400
-    probability = predict_probability(network, torch.from_numpy(image.clip(0, 1)).float(), WINDOW_ROI).numpy()
+    probability = predict_probability(network, torch.from_numpy(image.clip(0, 1)).float(), 48).numpy()
     assert probability[24, 24, 24] > 0.5
     assert probability[5, 5, 5] < 0.1
 

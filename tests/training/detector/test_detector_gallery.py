@@ -28,6 +28,7 @@ from napari_lesion.training.detector.gallery import (
 )
 from napari_lesion.training.detector.gallery_cases import scene_picture, show_nodule, show_other_marks
 from napari_lesion.training.detector.look import FoldModel, fold_models
+from napari_lesion.training.detector.searcher import Searcher
 from napari_lesion.training.folds import load_folds
 from napari_lesion.training.scenes import LESION, Scene, load_scene
 
@@ -66,7 +67,7 @@ def figures(cases: list[dict[str, Any]], threshold: float = 0.4) -> dict[str, An
 
 @pytest.fixture
 def model() -> FoldModel:
-    return FoldModel(Bright(), Intensity(), 0, RULE)
+    return FoldModel(Searcher(Bright(), 48, Intensity(), 0), 0, RULE)
 
 
 @pytest.fixture
@@ -137,7 +138,8 @@ def test_a_run_shows_nobody_it_was_trained_on(tiny_data: Path, model: FoldModel)
 
 def test_other_marks_are_those_off_every_lesion(tiny_data: Path) -> None:
     scan = next(case for case in list_cases(tiny_data) if case.kind == "scan")
-    model = FoldModel(Bright(), Intensity(), load_folds().fold_of[scan.patient_id], RULE)
+    fold = load_folds().fold_of[scan.patient_id]
+    model = FoldModel(Searcher(Bright(), 48, Intensity(), fold), fold, RULE)
     look = model.look(scan)
     others = [mark for mark in look.marks if not mark.seen.doubtful and not mark.seen.overlap]
     assert len(show_other_marks(model, scan, 0.4, 6)) == min(6, len(others))

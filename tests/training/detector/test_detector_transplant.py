@@ -61,6 +61,24 @@ def test_the_nodule_keeps_texture_and_outline_in_another_lung(nodule: Nodule, sc
     np.testing.assert_array_equal(moved.image[far], scan.image[25:56, 25:56, 15:46][far])
 
 
+def test_a_thinned_nodule_is_ground_glass_with_the_same_outline(nodule: Nodule, scan: Scene) -> None:
+    graft = graft_of(nodule, WINDOW)
+    assert graft is not None
+    hosts = hosts_of([scan], WINDOW)
+    inside = nodule.label == LESION
+    levels = []
+    for seed in range(20):
+        thin = transplanted([graft], hosts, np.random.default_rng(seed), thinned=1.0)
+        np.testing.assert_array_equal(thin.label == LESION, inside)
+        levels.append(float(thin.image[inside].astype(np.float32).mean()))
+    assert min(levels) > WINDOW.scaled(-740)
+    assert max(levels) < WINDOW.scaled(-380)
+    assert np.ptp(levels) > 0.1
+    speck = replace(graft, radius_mm=3.0)
+    dense = transplanted([speck], hosts, np.random.default_rng(0), thinned=1.0)
+    np.testing.assert_allclose(dense.image[inside], nodule.image[inside], atol=1e-3)
+
+
 def test_vessels_are_not_cut(nodule: Nodule, scan: Scene) -> None:
     graft = graft_of(nodule, WINDOW)
     assert graft is not None

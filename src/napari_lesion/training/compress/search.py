@@ -13,6 +13,8 @@ import numpy.typing as npt
 from napari_lesion.core.errors import InputError
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.augment import MirroredMean
+from napari_lesion.inference.marks import scored
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.refine import CandidateRule, refine
 from napari_lesion.inference.resample import ModelFrame
@@ -32,7 +34,7 @@ def scene_cutter(scene: Scene, bundle: BundleInfo) -> WindowCutter:
     x, y, z = scene.image.shape
     box = (slice(0, x), slice(0, y), slice(0, z))
     frame = ModelFrame(Grid((z, y, x), (1.0, 1.0, 1.0)), box, (1.0, 1.0, 1.0), (0, 1, 2), (False, False, False))
-    return WindowCutter(scene.image.astype(np.float32), frame, bundle.roi_size)
+    return WindowCutter(scene.image.astype(np.float32), frame, bundle.roi_size, mirrored=bundle.mirrored)
 
 
 def scene_windows(scene: Scene, bundle: BundleInfo) -> list[Start]:
@@ -57,8 +59,11 @@ def probability_of(scene: Scene, bundle: BundleInfo, backends: Sequence[Backend]
     dense = run_windows(cutter, scene_windows(whole, bundle), backends[0], 1, ctx)
     if bundle.refinement:
         stage = bundle.refinement
-        rule = CandidateRule(stage.candidates_at, math.ceil(stage.min_volume_mm3))
-        dense = refine(dense, scene_cutter(whole, stage.bundle), backends[1], rule, 1, ctx)
+        rule = CandidateRule(stage.candidates_at, math.ceil(stage.min_volume_mm3), stage.combine)
+        second = MirroredMean(backends[1]) if stage.flipped else backends[1]
+        dense = refine(dense, scene_cutter(whole, stage.bundle), second, rule, 1, ctx)
+    if bundle.mark_score:
+        dense = scored(dense, cutter.image, bundle.intensity, (1.0, 1.0, 1.0), bundle.mark_score)
     return np.where(scene.lung, dense[inner], np.float32(0))
 
 

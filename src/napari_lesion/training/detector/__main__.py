@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from napari_lesion.training.cases import list_cases
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.detector.batches import scan_negatives
 from napari_lesion.training.detector.config import (
+    SECOND,
     CropConfig,
     Stretch,
     build_crop_network,
@@ -23,10 +24,13 @@ from napari_lesion.training.detector.config import (
 )
 from napari_lesion.training.detector.fit import CropData, fit_stretch
 from napari_lesion.training.detector.nodules import cube_nodules, slice_nodules, split
+from napari_lesion.training.detector.synthetic import synthetic_scenes
 from napari_lesion.training.detector.transplant import graft_of, hosts_of
 from napari_lesion.training.folds import load_folds
-from napari_lesion.training.mine import Mined, hard_points, mine_marks, with_doubt
+from napari_lesion.training.mine import Mined, Search, hard_points, mine_marks, with_doubt
 from napari_lesion.training.scenes import Scene, load_scenes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Run:
     data
         Folder of the data.
     folder
-        Folder of the run; prepared cases are kept beside it.
+        Folder of the run.
+    scenes
+        Folder that prepared cases are kept in.
     fold
         Fold that is held out; None holds none out.
     device
@@ -50,6 +56,7 @@ class Run:
     config: CropConfig
     data: Path
     folder: Path
+    scenes: Path
     fold: int | None
     device: str
 
@@ -57,11 +64,12 @@ class Run:
         """What one stretch learns from and is watched on, divided by patient."""
         if stretch.data == "slices":
             return CropData(*split(list(slice_nodules(self.data / "lidc_slices", self.config.intensity)), self.fold))
-        cases = [case for case in list_cases(self.data) if case.kind != "slab"]
-        scenes = load_scenes(cases, self.config.intensity, self.folder.parent / "scenes")
-        train, held = split(cube_nodules(scenes), self.fold)
         folds = load_folds()
+        cases = [case for case in list_cases(self.data) if stretch.slabs or case.kind != "slab"]
+        scenes = load_scenes(cases, self.config.intensity, self.scenes)
+        train, held = split(cube_nodules(scenes), self.fold)
         seen = [s for s in scenes if self.fold is None or not folds.held_out(s.case.patient_id, self.fold)]
+        seen += synthetic_scenes(stretch.synthetic, self.config.intensity, self.scenes)
         marks = self._mined(stretch, seen, weights) if stretch.mine_first and weights else {}
         doubted = with_doubt(seen, marks)
         grafts = [graft for nodule in train if (graft := graft_of(nodule, self.config.intensity))]
@@ -73,7 +81,20 @@ class Run:
         network.load_state_dict(load_weights(weights))
         folder = self.folder / stretch.name
         folder.mkdir(parents=True, exist_ok=True)
-        return mine_marks(network.to(self.device), scenes, self.config.intensity, folder / "mined.json")
+        search = Search(network.to(self.device), self.config.intensity, self.config.window)
+        return mine_marks(search, scenes, folder / "mined.json")
+
+    def train(self) -> Path:
+        """Run all stretches, and return the file of the last weights."""
+        write_record(self.folder, self.config, self.fold)
+        weights: Path | None = None
+        for stretch in self.config.stretches:
+            crops = self.crops(stretch, weights)
+            log.info("%s: %d nodules to train on, %d held out", stretch.name, len(crops.train), len(crops.held_out))
+            weights = fit_stretch(self.config, stretch, crops, self.folder / stretch.name, weights, self.device)
+        if weights is None:
+            raise InputError("The training preset is not valid", "it has no stretch")
+        return weights
 
 
 def main(
@@ -83,20 +104,14 @@ def main(
     fold: Annotated[int, typer.Option(help="Fold that is held out; -1 holds none out.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> Path:
-    """Train PRESET; started again, it continues."""
+    """Train PRESET, and the second network that it names; started again, it continues."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("monai").setLevel(logging.ERROR)
     config = load_crop_config(preset)
-    held = None if fold < 0 else fold
-    write_record(out, config, held)
-    run = Run(config, data, out, held, device)
-    weights: Path | None = None
-    for stretch in config.stretches:
-        crops = run.crops(stretch, weights)
-        logging.info("%s: %d nodules to train on, %d held out", stretch.name, len(crops.train), len(crops.held_out))
-        weights = fit_stretch(config, stretch, crops, out / stretch.name, weights, device)
-    if weights is None:
-        raise InputError("The training preset is not valid", "it has no stretch")
+    run = Run(config, data, out, out.parent / "scenes", None if fold < 0 else fold, device)
+    weights = run.train()
+    if config.second:
+        replace(run, config=load_crop_config(config.second), folder=out / SECOND).train()
     return weights
 
 

@@ -76,7 +76,7 @@ class CropBatches:
 
     def _positive(self, rng: np.random.Generator) -> Crop:
         if self._grafts and self._hosts and rng.random() < self._stretch.transplanted:
-            nodule = transplanted(self._grafts, self._hosts, rng)
+            nodule = transplanted(self._grafts, self._hosts, rng, self._stretch.thinned)
             center = nodule.center
         else:
             nodule, center = self._nodules[int(rng.integers(len(self._nodules)))]
@@ -96,18 +96,18 @@ class CropBatches:
 
 
 def _shares(scenes: Sequence[Scene]) -> FloatArray:
-    """How often each case is drawn: all scans together as often as all cubes."""
-    scan = np.array([scene.case.kind == "scan" for scene in scenes], dtype=bool)
+    """How often each case is drawn: all scans and slabs together as often as all cubes."""
+    scan = np.array([scene.case.kind != "cube" for scene in scenes], dtype=bool)
     kinds = [kind for kind in (scan, ~scan) if kind.any()]
     shares: FloatArray = sum((kind / kind.sum() / len(kinds) for kind in kinds), np.zeros(len(scan)))
     return shares
 
 
 def scan_negatives(scenes: Sequence[Scene], mined: Mapping[str, Points]) -> list[tuple[Scene, Points]]:
-    """Mined false marks of each scene; a scan without any gives points anywhere in its lungs."""
+    """Mined false marks of each scene; scans and slabs without any give points anywhere in them."""
     pairs = [(scene, mined.get(scene.case.name, scene.background_points[:0])) for scene in scenes]
     pairs = [
-        (scene, scene.background_points if scene.case.kind == "scan" and not len(points) else points)
+        (scene, scene.background_points if scene.case.kind != "cube" and not len(points) else points)
         for scene, points in pairs
     ]
     return [(scene, points) for scene, points in pairs if len(points)]

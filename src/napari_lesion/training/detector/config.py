@@ -36,6 +36,12 @@ class Stretch:
         Peak of the warm-up and cosine schedule.
     transplanted
         Share of the crops with a nodule whose nodule is set into another place of another lung.
+    thinned
+        Share of the transplanted nodules that become ground glass.
+    slabs
+        Whether the slabs of neighbouring whole slices are background as well.
+    synthetic
+        Seeds of synthetic chests that are background, and places for transplanted nodules, beside the real scans.
     mine_first
         Search the training cases with the weights so far, and centre the crops without a nodule on the marks that
         lie off every lesion.
@@ -50,6 +56,9 @@ class Stretch:
     jitter: int = 6
     learning_rate: float = 1e-3
     transplanted: float = 0.0
+    thinned: float = 0.0
+    slabs: bool = False
+    synthetic: tuple[int, ...] = ()
     mine_first: bool = False
 
 
@@ -66,6 +75,8 @@ class CropConfig:
         for cubes.
     network
         ``_target_`` is a class of `monai.networks.nets`; the rest are its arguments, without ``spatial_dims``.
+    second
+        Preset of a second network that looks again at each mark of this one; empty for none.
     overlap
         Loss of `monai.losses` against the consensus of the readers.
     optimizer
@@ -77,6 +88,9 @@ class CropConfig:
         all.
     intensity
         HU window.
+    window
+        Edge of the windows that the network is used with, voxels of 1 mm. An instance norm depends on its window, so
+        that a network with instance norms is used with windows of the size it was trained on.
     seed
         Seed of weights and crops.
     warmup_steps, ema_decay, max_grad_norm
@@ -88,11 +102,13 @@ class CropConfig:
     name: str
     stretches: tuple[Stretch, ...]
     network: dict[str, Any]
+    second: str = ""
     overlap: dict[str, Any] = field(default_factory=lambda: {"_target_": "DiceLoss", "sigmoid": True})
     optimizer: dict[str, Any] = field(default_factory=lambda: {"_target_": "AdamW", "weight_decay": 1e-2})
     voxel_weight: float = 1.0
     soft: float = 1.0
     intensity: Intensity = field(default_factory=Intensity)
+    window: int = 48
     seed: int = 2026
     warmup_steps: int = 100
     ema_decay: float = 0.998
@@ -110,13 +126,18 @@ class CropConfig:
             When a key is unknown or one is missing.
         """
         try:
-            stretches = tuple(Stretch(**stretch) for stretch in content["stretches"])
+            stretches = tuple(
+                Stretch(**{**stretch, "synthetic": tuple(stretch.get("synthetic", ()))})
+                for stretch in content["stretches"]
+            )
             intensity = Intensity(**content.get("intensity", {}))
             return cls(**{**content, "stretches": stretches, "intensity": intensity})
         except (KeyError, TypeError) as error:
             raise InputError("The training preset is not valid", str(error)) from error
 
 
+SECOND = "second"
+"""Folder of the second network's run inside that of the first."""
 RECORD = "run.json"
 """File of a run with its configuration, its fold and the versions that computed it."""
 

@@ -20,9 +20,9 @@ from napari_lesion.evaluation.sheet import Tile, draw_sheet
 from napari_lesion.evaluation.size_chart import Band, draw_size_chart
 from napari_lesion.training.cases import list_cases
 from napari_lesion.training.detector.bundle import FIGURES, GALLERY, write_card
-from napari_lesion.training.detector.config import read_record
 from napari_lesion.training.detector.gallery_cases import Shown, show_nodule, show_other_marks
 from napari_lesion.training.detector.look import FoldModel, fold_models
+from napari_lesion.training.detector.searcher import configs_of
 from napari_lesion.training.scoring import AGREED_READERS
 
 PICTURE: Final = "gallery.jpg"
@@ -131,7 +131,7 @@ def main(
     figures = json.loads((bundle / "docs" / FIGURES).read_text(encoding="utf-8"))
     shown = collect(fold_models(runs, figures), data, figures)
     write_gallery(bundle / "docs", shown, figures)
-    write_card(bundle, read_record(runs[0])[0])
+    write_card(bundle, configs_of(runs[0]))
     log.info("%d pictures in %s", len(shown), bundle / "docs" / PICTURE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,11 @@ from napari_lesion.inference.marks import Mark
 from napari_lesion.models.bundle import MarkScore
 from napari_lesion.training.cases import Case
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.detector.config import CropConfig, build_crop_network, read_record
 from napari_lesion.training.detector.mark_score import is_hit, score_of
-from napari_lesion.training.detector.measure import SeenMark, last_weights, marks_in_place
+from napari_lesion.training.detector.measure import SeenMark, marks_in_place
+from napari_lesion.training.detector.searcher import Searcher
 from napari_lesion.training.folds import load_folds
 from napari_lesion.training.scenes import Scene, load_scene
-from napari_lesion.training.scoring import WINDOW_ROI, probability_of
-
-if TYPE_CHECKING:
-    import torch
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -53,27 +49,22 @@ class FoldModel:
 
     Parameters
     ----------
-    network
-        Its network.
-    intensity
-        HU window.
+    searcher
+        Its network, or both.
     fold
         Which fold it held out.
     rule
         Model of the marks, fitted on the other folds.
     """
 
-    network: torch.nn.Module
-    intensity: Intensity
+    searcher: Searcher
     fold: int
     rule: MarkScore
 
-    @classmethod
-    def of(cls, run: Path, config: CropConfig, fold: int, rule: Mapping[str, Any]) -> FoldModel:
-        """Load the weights of a run."""
-        network = build_crop_network(config, 3).eval()
-        network.load_state_dict(last_weights(run, config))
-        return cls(network, config.intensity, fold, MarkScore(**rule))
+    @property
+    def intensity(self) -> Intensity:
+        """HU window."""
+        return self.searcher.intensity
 
     def look(self, case: Case) -> Look:
         """Search one case.
@@ -88,7 +79,7 @@ class FoldModel:
                 f"{case.name} cannot be looked at", f"the run of fold {self.fold} was trained on its patient"
             )
         scene = load_scene(case, self.intensity)
-        probability = probability_of(self.network, scene, WINDOW_ROI)
+        probability = self.searcher.probability(scene)
         places = marks_in_place(scene, probability, self.intensity, self.rule.level)
         return Look(scene, tuple(FoundMark(place, seen, score_of(seen, self.rule)) for place, seen in places))
 
@@ -131,13 +122,14 @@ def fold_models(runs: Sequence[Path], figures: Mapping[str, Any]) -> dict[int, F
     """
     models: dict[int, FoldModel] = {}
     for run in runs:
-        config, fold = read_record(run)
+        searcher = Searcher.of(run)
+        fold = searcher.fold
         if fold is None or fold in models:
             raise InputError(f"{run} is no run of a fold of its own", "it held nothing out, or comes twice")
         rule = figures["mark_scores"].get(str(fold))
         if rule is None:
             raise InputError(f"{run} is not part of the figures", f"fold {fold} is not among them")
-        models[fold] = FoldModel.of(run, config, fold, rule)
+        models[fold] = FoldModel(searcher, fold, MarkScore(**rule))
     missing = sorted(set(figures["folds"]) - models.keys())
     if missing:
         raise InputError("The runs do not fit the figures", f"no run of fold {', '.join(map(str, missing))} is given")

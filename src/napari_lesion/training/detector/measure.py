@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,12 @@ import typer
 
 from napari_lesion.core.errors import InputError
 from napari_lesion.inference.marks import Mark, find_marks
-from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
-from napari_lesion.training.detector.config import CropConfig, build_crop_network, read_record
 from napari_lesion.training.detector.nodules import cube_nodules, reader_dice
+from napari_lesion.training.detector.searcher import Searcher
 from napari_lesion.training.evaluate import held_out_scenes
 from napari_lesion.training.mine import AIR_HU
 from napari_lesion.training.scenes import IGNORE, LESION, Scene
-from napari_lesion.training.scoring import WINDOW_ROI, probability_of
-
-if TYPE_CHECKING:
-    import torch
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -119,16 +114,11 @@ def marks_in_place(
         yield mark, SeenMark(tuple(map(float, mark.features)), voxels, overlap, iou, doubtful)
 
 
-def last_weights(run: Path, config: CropConfig) -> dict[str, torch.Tensor]:
-    """Weights of the last stretch of a run."""
-    return load_weights(run / config.stretches[-1].name / "weights.pt")
-
-
-def measure(network: torch.nn.Module, scenes: Sequence[Scene], intensity: Intensity) -> list[SeenCase]:
-    """Run a network over held-out cases, in float32."""
+def measure(searcher: Searcher, scenes: Sequence[Scene]) -> list[SeenCase]:
+    """Search held-out cases, in float32."""
     agreement = {nodule.name: reader_dice(nodule) for nodule in cube_nodules(scenes)}
     return [
-        see_case(scene, probability_of(network, scene, WINDOW_ROI), intensity, agreement.get(scene.case.name))
+        see_case(scene, searcher.probability(scene), searcher.intensity, agreement.get(scene.case.name))
         for scene in scenes
     ]
 
@@ -164,13 +154,12 @@ def main(
     """Measure a run on the cubes and the scans of the fold that it held out."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("monai").setLevel(logging.ERROR)
-    config, fold = read_record(run)
+    searcher = Searcher.of(run)
+    fold = searcher.fold
     if fold is None:
         raise InputError(f"{run} cannot be measured", "no fold was held out")
-    network = build_crop_network(config, 3).eval()
-    network.load_state_dict(last_weights(run, config))
-    scenes = held_out_scenes(data, fold, config.intensity, run.parent / "scenes")
-    cases = measure(network, scenes, config.intensity)
+    scenes = held_out_scenes(data, fold, searcher.intensity, run.parent / "scenes")
+    cases = measure(searcher, scenes)
     report = {"fold": fold, "levels": LEVELS, "cases": [asdict(case) for case in cases]}
     out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     log.info("fold %d: %d cases", fold, len(cases))

@@ -25,6 +25,11 @@ FREE_HU = -500.0
 """Denser than this is a vessel, an airway's wall, or the chest wall."""
 FREE_SHARE = 0.9
 """Share of the border of a nodule that must be aerated; one that touches more would be torn off."""
+THIN = (0.2, 0.55)
+"""How much of its density a nodule keeps that is thinned to ground glass: one of 0 HU comes to lie between about
+-680 and -380 HU, and the lung that it is set into shows through."""
+THIN_FROM_MM = 4.5
+"""Smaller ones (`Graft.radius_mm`) are not thinned: nobody would see them."""
 
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.int64]
@@ -95,7 +100,9 @@ def graft_of(nodule: Nodule, intensity: Intensity) -> Graft | None:
     return Graft(nodule, weight, float(reach) + KEPT_MM)
 
 
-def transplanted(grafts: Sequence[Graft], hosts: Sequence[Host], rng: np.random.Generator) -> Nodule:
+def transplanted(
+    grafts: Sequence[Graft], hosts: Sequence[Host], rng: np.random.Generator, thinned: float = 0.0
+) -> Nodule:
     """One of the nodules at a place of one of the scans that has room for it.
 
     Parameters
@@ -104,6 +111,8 @@ def transplanted(grafts: Sequence[Graft], hosts: Sequence[Host], rng: np.random.
         Nodules and scans to draw from; none may be empty.
     rng
         Draws them.
+    thinned
+        Share of the nodules that become ground glass, of which there are few to learn from.
 
     Returns
     -------
@@ -115,15 +124,19 @@ def transplanted(grafts: Sequence[Graft], hosts: Sequence[Host], rng: np.random.
     roomy = np.flatnonzero(host.room_mm >= graft.radius_mm)
     if not len(roomy):
         return graft.nodule
-    return set_into(graft, host, host.points[int(rng.choice(roomy))])
+    place = host.points[int(rng.choice(roomy))]
+    thin = rng.random() < thinned and graft.radius_mm >= THIN_FROM_MM
+    opacity = rng.uniform(*THIN) if thin else 1.0
+    return set_into(graft, host, place, float(opacity))
 
 
-def set_into(graft: Graft, host: Host, place: Points) -> Nodule:
-    """The nodule with its centre at a voxel of the scan."""
+def set_into(graft: Graft, host: Host, place: Points, opacity: float = 1.0) -> Nodule:
+    """The nodule with its centre at a voxel of the scan, its density over the lung's times ``opacity``."""
     nodule, edge = graft.nodule, min(graft.nodule.image.shape)
     there = cut((host.scene.image, host.scene.label, None), place, edge)
     here = cut((nodule.image, nodule.label, nodule.share), nodule.center, edge)
     weight = cut((graft.weight, nodule.label, None), nodule.center, edge)["image"] * (1 - here["target"][IGNORED])
+    weight *= opacity
     image = weight * here["image"] + (1 - weight) * there["image"]
     label = np.where(there["target"][IGNORED] + there["target"][CONSENSUS] > 0, IGNORE, BACKGROUND)
     label[here["target"][CONSENSUS] >= 0.5] = LESION
