@@ -192,6 +192,26 @@ def test_marks_are_judged_after_both_networks(two_stages: Path, monkeypatch: pyt
     assert found.probability.dense().max() <= 0.5 * 250
 
 
+@pytest.mark.parametrize(("stated", "expected"), [(("bf16",), "bf16"), ((), "auto")])
+def test_both_networks_compute_in_the_precision_that_was_measured(
+    two_stages: Path, monkeypatch: pytest.MonkeyPatch, stated: tuple[str, ...], expected: str
+) -> None:
+    asked: list[str] = []
+
+    class Told(Bright):
+        precision = "bf16"
+
+    def opened(_bundle: object, settings: EngineSettings, *_: object) -> tuple[Bright, tuple[str, ...]]:
+        asked.append(settings.precision)
+        return Told(), ()
+
+    monkeypatch.setattr(engine, "open_backend", opened)
+    hu = np.full((40, 40, 40), 400, np.int16)
+    volume = Volume(hu, Grid((40, 40, 40), (1.0, 1.0, 1.0)), Modality.CT)
+    predict(volume, replace(read_bundle(two_stages), precisions=stated), EngineSettings(device="cpu", batch=1))
+    assert asked == ["auto", expected]
+
+
 def test_stages_on_different_grids_are_refused(write_bundle: Callable[..., Path], two_stages: Path) -> None:
     write_bundle(two_stages.parent / "second", {"spacing_mm": [2, 2, 2]})
     with pytest.raises(ModelError, match="spacing_mm differ"):

@@ -148,7 +148,8 @@ def predict(
     found = _Found(_within_region(found.dense, plan.region), found.members, backend.notes)
     if bundle.refinement:
         with clock.stage("outlines"):
-            found = _second_stage(found, image, plan.frame, bundle, settings, ctx)
+            alike = _as_the_first(settings, bundle, backend.precision)
+            found = _second_stage(found, image, plan.frame, bundle, alike, ctx)
     del image
     with clock.stage("back"):
         ctx.step("Collecting the marks")
@@ -199,6 +200,12 @@ def _judged(dense: FloatArray, image: FloatArray, frame: ModelFrame, bundle: Bun
     """Marks judged as a whole, where the model says how."""
     rule = bundle.mark_score
     return dense if rule is None else scored(dense, image, bundle.intensity, frame.spacing_zyx, rule)
+
+
+def _as_the_first(settings: EngineSettings, bundle: BundleInfo, precision: str) -> EngineSettings:
+    """Settings of the second network: what a bundle states of a precision was measured with both networks in it."""
+    left_alone = settings.precision == "auto" and precision in bundle.precisions
+    return replace(settings, precision=precision) if left_alone else settings
 
 
 def _second_stage(

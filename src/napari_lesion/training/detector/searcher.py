@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-CANDIDATES: Final = CandidateRule(threshold=0.1, min_voxels=8, combine=GEOMETRIC_MEAN)
-"""Marks that the second network looks at again; a mean of 0.3 needs 0.09 of the first."""
+CANDIDATES: Final = CandidateRule(threshold=0.1, min_voxels=25, combine=GEOMETRIC_MEAN)
+"""Marks that the second network looks at again; a mean of 0.3 needs 0.09 of the first, and a mark 30 such voxels."""
 
 
 def last_weights(run: Path, config: CropConfig) -> dict[str, torch.Tensor]:
