@@ -12,6 +12,7 @@ class HeldRunner:
 
     def __init__(self) -> None:
         self.held: tuple[Job, JobListener] | None = None
+        self.titles: list[str] = []
 
     @property
     def busy(self) -> bool:
@@ -19,13 +20,14 @@ class HeldRunner:
 
     @property
     def running(self) -> str:
-        return "a job" if self.held else ""
+        return self.titles[-1] if self.held else ""
 
     def start(self, title: str, job: Job, listener: JobListener) -> int:
         if self.held:
-            raise JobBusyError(title)
+            raise JobBusyError(self.running)
         self.held = job, listener
-        return 1
+        self.titles.append(title)
+        return len(self.titles)
 
     def run(self) -> None:
         assert self.held is not None

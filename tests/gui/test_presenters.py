@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from held_runner import HeldRunner
 
-from napari_lesion.core.errors import InputError, LesionError, SkewedGridError
+from napari_lesion.core.errors import InputError, SkewedGridError
 from napari_lesion.core.findings import Check, Finding, Level
 from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
@@ -25,7 +26,7 @@ from napari_lesion.gui.presenters import study as study_module
 from napari_lesion.gui.presenters.axes import AxesPanel, AxesPresenter, AxesView, axis_lines
 from napari_lesion.gui.presenters.detect import Beforehand, DetectPresenter, DetectView
 from napari_lesion.gui.presenters.export import ExportPresenter, ExportView
-from napari_lesion.gui.presenters.jobs import Job, JobBusyError, JobListener
+from napari_lesion.gui.presenters.jobs import JobListener
 from napari_lesion.gui.presenters.lesions import LesionsPresenter, LesionsView
 from napari_lesion.gui.presenters.planes import PlanesPresenter, PlanesView, plane_images
 from napari_lesion.gui.presenters.queue import DetectionQueue
@@ -45,54 +46,6 @@ from napari_lesion.workflow.study import Study
 GRID = Grid(size=(12, 10, 8), spacing=(0.5, 0.5, 2.0), origin=(-3.0, 4.0, 100.0))
 AT_ONCE = Beforehand(lambda _model, then: then(), lambda *_: Images())
 GREEN = Check((Finding(Level.GREEN, "slices", "8 slices"),))
-
-
-@dataclass
-class HeldRunner:
-    """A job runner that runs a job when the test asks for it."""
-
-    job: Job | None = None
-    listener: JobListener | None = None
-    title: str = ""
-    number: int = 0
-    titles: list[str] = field(default_factory=list)
-
-    @property
-    def busy(self) -> bool:
-        return self.job is not None
-
-    @property
-    def running(self) -> str:
-        return self.title if self.busy else ""
-
-    def start(self, title: str, job: Job, listener: JobListener) -> int:
-        if self.busy:
-            raise JobBusyError(self.title)
-        self.job, self.listener, self.title = job, listener, title
-        self.titles.append(title)
-        self.number += 1
-        return self.number
-
-    def run(self) -> None:
-        job, listener = self.job, self.listener
-        assert job is not None
-        assert listener is not None
-        self.job = self.listener = None
-        try:
-            result = job(JobContext(report=listener.progressed))
-        except LesionError as error:
-            listener.failed(error)
-        else:
-            listener.returned(result)
-
-    def cancel(self) -> None:
-        listener = self.listener
-        self.job = self.listener = None
-        if listener is not None:
-            listener.cancelled()
-
-    def abandon(self) -> None:
-        self.job = self.listener = None
 
 
 def make_study(labels: Sequence[int] = (1, 2)) -> Study:

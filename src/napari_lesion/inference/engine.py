@@ -19,7 +19,7 @@ from napari_lesion.core.jobs import JobContext
 from napari_lesion.core.lesion import Lesion
 from napari_lesion.core.probability import ProbabilityMap
 from napari_lesion.core.volume import LabelMap, Volume
-from napari_lesion.inference.augment import PASSES, FlippedBackend, MirroredMean, mean_of_passes, with_members
+from napari_lesion.inference.augment import PASSES, FlippedBackend, mean_of_passes, with_members
 from napari_lesion.inference.backends.choose import open_backend
 from napari_lesion.inference.backends.fallback import LastingBackend
 from napari_lesion.inference.components import components
@@ -220,8 +220,7 @@ def _second_stage(
     refinement = bundle.refinement
     assert refinement is not None
     z, y, x = frame.spacing_zyx
-    least = math.ceil(refinement.min_volume_mm3 / (z * y * x))
-    rule = CandidateRule(refinement.candidates_at, least, refinement.combine)
+    rule = CandidateRule.of(refinement, z * y * x)
     roi = frame.roi_zyx(refinement.bundle.roi_size)
     cutter = WindowCutter(image, frame, roi, mirrored=refinement.bundle.mirrored)
     if settings.precision == INT8 and not refinement.bundle.quantised:
@@ -229,8 +228,7 @@ def _second_stage(
     backend = LastingBackend(refinement.bundle, settings, ctx, open_backend)
 
     def run(axes: tuple[int, ...], ctx: JobContext) -> FloatArray:
-        seen = MirroredMean(backend) if refinement.flipped else backend
-        dense = refine(first.dense, cutter, FlippedBackend(seen, axes), rule, backend.batch, ctx)
+        dense = refine(first.dense, cutter, FlippedBackend(backend, axes), rule, backend.batch, ctx)
         return _judged(dense, image, frame, bundle)
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.jobs import JobContext
+from napari_lesion.inference.augment import MirroredMean
 from napari_lesion.inference.components import components
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.sliding import WindowCutter, window_results
 from napari_lesion.inference.windows import Start
-from napari_lesion.models.bundle import REPLACED
+from napari_lesion.models.bundle import REPLACED, Refinement
 
 FloatArray = npt.NDArray[np.float32]
 Place = tuple[slice, ...]
@@ -36,11 +38,20 @@ class CandidateRule:
         Smaller candidates are dropped; voxels of the model grid.
     combine
         One of `napari_lesion.models.bundle.COMBINED`.
+    flipped
+        Whether each window is seen a second time, flipped, and the mean counts.
     """
 
     threshold: float = 0.5
     min_voxels: int = 8
     combine: str = REPLACED
+    flipped: bool = False
+
+    @classmethod
+    def of(cls, refinement: Refinement, voxel_mm3: float) -> CandidateRule:
+        """What a bundle states, on a grid of voxels of this volume."""
+        least = math.ceil(refinement.min_volume_mm3 / voxel_mm3)
+        return cls(refinement.candidates_at, least, refinement.combine, refinement.flipped)
 
     def combined(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """The probability that stands where both networks looked."""
@@ -92,6 +103,7 @@ def refine(
     ctx = ctx or JobContext()
     labels = components(dense >= rule.threshold, 26)
     found = list(_candidates(labels, cutter.roi, rule.min_voxels))
+    backend = MirroredMean(backend) if rule.flipped else backend
     refined = np.zeros_like(dense)
     for candidate in found:
         if not candidate.fits:

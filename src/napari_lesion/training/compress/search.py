@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,30 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.errors import InputError
-from napari_lesion.core.grid import Grid
 from napari_lesion.core.jobs import JobContext
-from napari_lesion.inference.augment import MirroredMean
 from napari_lesion.inference.marks import scored
 from napari_lesion.inference.ports import Backend
 from napari_lesion.inference.refine import CandidateRule, refine
-from napari_lesion.inference.resample import ModelFrame
 from napari_lesion.inference.sliding import WindowCutter, run_windows
 from napari_lesion.inference.windows import Start, plan_windows
 from napari_lesion.models.bundle import BundleInfo
 from napari_lesion.training.cases import Case, list_cases
 from napari_lesion.training.folds import load_folds
+from napari_lesion.training.scene_windows import scene_cutter
 from napari_lesion.training.scenes import Scene
 
 FloatArray = npt.NDArray[np.float32]
 CUBE_EDGE = 51
 
 
-def scene_cutter(scene: Scene, bundle: BundleInfo) -> WindowCutter:
-    """Windows of a scene, which is prepared already: its voxels are those of the network."""
-    x, y, z = scene.image.shape
-    box = (slice(0, x), slice(0, y), slice(0, z))
-    frame = ModelFrame(Grid((z, y, x), (1.0, 1.0, 1.0)), box, (1.0, 1.0, 1.0), (0, 1, 2), (False, False, False))
-    return WindowCutter(scene.image.astype(np.float32), frame, bundle.roi_size, mirrored=bundle.mirrored)
+def bundle_cutter(scene: Scene, bundle: BundleInfo) -> WindowCutter:
+    """Windows of a scene as a bundle wants them."""
+    return scene_cutter(scene, bundle.roi_size, mirrored=bundle.mirrored)
 
 
 def scene_windows(scene: Scene, bundle: BundleInfo) -> list[Start]:
@@ -55,13 +49,12 @@ def probability_of(scene: Scene, bundle: BundleInfo, backends: Sequence[Backend]
         One that is open for the bundle, and one for its second stage where it has one.
     """
     whole, inner = mirrored(scene, bundle.roi_size)
-    ctx, cutter = JobContext(), scene_cutter(whole, bundle)
+    ctx, cutter = JobContext(), bundle_cutter(whole, bundle)
     dense = run_windows(cutter, scene_windows(whole, bundle), backends[0], 1, ctx)
     if bundle.refinement:
         stage = bundle.refinement
-        rule = CandidateRule(stage.candidates_at, math.ceil(stage.min_volume_mm3), stage.combine)
-        second = MirroredMean(backends[1]) if stage.flipped else backends[1]
-        dense = refine(dense, scene_cutter(whole, stage.bundle), second, rule, 1, ctx)
+        cutter_of_second, rule = bundle_cutter(whole, stage.bundle), CandidateRule.of(stage, voxel_mm3=1.0)
+        dense = refine(dense, cutter_of_second, backends[1], rule, 1, ctx)
     if bundle.mark_score:
         dense = scored(dense, cutter.image, bundle.intensity, (1.0, 1.0, 1.0), bundle.mark_score)
     return np.where(scene.lung, dense[inner], np.float32(0))
@@ -110,4 +103,4 @@ def windows_of(scenes: Sequence[Scene], bundle: BundleInfo, count: int, seed: in
     large = [mirrored(scene, bundle.roi_size)[0] for scene in scenes]
     places = [(scene, start) for scene in large for start in scene_windows(scene, bundle)]
     chosen = rng.permutation(len(places))[:count]
-    return [scene_cutter(places[k][0], bundle).cut(places[k][1])[None, None] for k in chosen]
+    return [bundle_cutter(places[k][0], bundle).cut(places[k][1])[None, None] for k in chosen]

@@ -142,7 +142,7 @@ def refinement(config: CropConfig) -> dict[str, Any]:
         "candidates_at": CANDIDATES.threshold,
         "min_volume_mm3": CANDIDATES.min_voxels,
         "combine": CANDIDATES.combine,
-        "flipped": True,
+        "flipped": CANDIDATES.flipped,
     }
 
 

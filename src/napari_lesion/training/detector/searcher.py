@@ -15,15 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_lesion.core.errors import InputError
-from napari_lesion.core.grid import Grid
-from napari_lesion.inference.augment import MirroredMean
 from napari_lesion.inference.refine import CandidateRule, refine
-from napari_lesion.inference.resample import ModelFrame
-from napari_lesion.inference.sliding import WindowCutter
 from napari_lesion.models.bundle import GEOMETRIC_MEAN
 from napari_lesion.training.checkpoints import load_weights
 from napari_lesion.training.config import Intensity
 from napari_lesion.training.detector.config import RECORD, SECOND, CropConfig, build_crop_network, read_record
+from napari_lesion.training.scene_windows import scene_cutter
 from napari_lesion.training.scenes import Scene
 from napari_lesion.training.scoring import probability_of
 
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-CANDIDATES: Final = CandidateRule(threshold=0.1, min_voxels=25, combine=GEOMETRIC_MEAN)
+CANDIDATES: Final = CandidateRule(threshold=0.1, min_voxels=25, combine=GEOMETRIC_MEAN, flipped=True)
 """Marks that the second network looks at again; a mean of 0.3 needs 0.09 of the first, and a mark 30 such voxels."""
 
 
@@ -104,8 +101,8 @@ class Searcher:
         if self.second is None:
             return first
         network, window = self.second
-        cutter = WindowCutter(scene.image.astype(np.float32), _frame(scene), (window,) * 3, mirrored=True)
-        both = refine(first, cutter, MirroredMean(_Windows(network)), CANDIDATES)
+        cutter = scene_cutter(scene, (window, window, window), mirrored=True)
+        both = refine(first, cutter, _Windows(network), CANDIDATES)
         return np.where(scene.lung, both, np.float32(0))
 
 
@@ -129,10 +126,3 @@ class _Windows:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _frame(scene: Scene) -> ModelFrame:
-    """A scene is on the grid of the network already."""
-    x, y, z = scene.image.shape
-    box = (slice(0, x), slice(0, y), slice(0, z))
-    return ModelFrame(Grid((z, y, x), (1.0, 1.0, 1.0)), box, (1.0, 1.0, 1.0), (0, 1, 2), (False, False, False))
